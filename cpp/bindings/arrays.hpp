@@ -1,0 +1,77 @@
+// NumPy arrays <-> the kernels' views. Checks what a kernel takes for granted: dtype, order, offsets in range.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include "support/common.hpp"
+
+namespace maskmill {
+
+namespace py = pybind11;
+
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+// Hands the memory to NumPy: nothing is copied.
+template <class T>
+Array<T> to_numpy(Buffer<T>&& buffer, std::vector<py::ssize_t> shape = {}) {
+    if (shape.empty()) shape.push_back(static_cast<py::ssize_t>(buffer.size()));
+    if (buffer.data() == nullptr) return Array<T>(shape);
+    T* data = buffer.release();
+    const py::capsule owner(data, [](void* p) { std::free(p); });
+    return Array<T>(shape, data, owner);
+}
+
+template <class T>
+py::tuple to_numpy(Ragged<T>&& ragged) {
+    return py::make_tuple(to_numpy(std::move(ragged.values)), to_numpy(std::move(ragged.offsets)));
+}
+
+inline void require(bool condition, const char* message) {
+    if (!condition) throw py::value_error(message);
+}
+
+// Offsets must start at 0 or later, never fall, and end within the values.
+inline size_t checked_items(const Array<int64_t>& offsets, py::ssize_t values) {
+    require(offsets.ndim() == 1 && offsets.size() >= 1, "offsets must be a vector of at least one element");
+    const int64_t* p = offsets.data();
+    bool good = p[0] >= 0 && p[offsets.size() - 1] <= values;
+    for (py::ssize_t i = 0; i + 1 < offsets.size(); ++i) good &= p[i] <= p[i + 1];
+    require(good, "offsets must rise from 0 or more to the number of values or less");
+    return static_cast<size_t>(offsets.size() - 1);
+}
+
+// Image sides up to 2^31 - 1: products then fit in 64 bits.
+inline void check_sides(const Array<int64_t>& sizes, size_t n) {
+    require(sizes.ndim() == 2 && sizes.shape(1) == 2 && static_cast<size_t>(sizes.shape(0)) == n,
+            "sizes must have shape (N, 2), N being the number of masks");
+    const int64_t* p = sizes.data();
+    for (size_t i = 0; i < 2 * n; ++i) {
+        if (p[i] < 0 || p[i] > 0x7fffffff) {
+            throw py::value_error("mask " + std::to_string(i / 2) + ": size " +
+                                  size_text(p[i / 2 * 2], p[i / 2 * 2 + 1]) + " must be within 0 and 2147483647");
+        }
+    }
+}
+
+inline Rles rles(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes) {
+    Rles r;
+    r.n = checked_items(offsets, counts.size());
+    check_sides(sizes, r.n);
+    r.counts = counts.data();
+    r.offsets = offsets.data();
+    r.sizes = sizes.data();
+    return r;
+}
+
+// Where the size does not matter.
+inline Rles rles(const Array<uint32_t>& counts, const Array<int64_t>& offsets) {
+    Rles r;
+    r.n = checked_items(offsets, counts.size());
+    r.counts = counts.data();
+    r.offsets = offsets.data();
+    return r;
+}
+
+}  // namespace maskmill

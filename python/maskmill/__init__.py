@@ -1,0 +1,1 @@
+from maskmill import _core

@@ -1,0 +1,77 @@
+"""The one place that chooses who computes: `_core` (C++), `_numba` (readable twins) or, later, `_cuda`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from functools import cache
+from typing import Any
+
+NAMES = ("cpp", "numba")
+
+_INSTALL = {
+    "cpp": "this maskmill was built without its C++ core; reinstall it without MASKMILL_PURE, on a machine with a C++ "
+    "compiler or from a wheel",
+    "numba": "numba is not installed; run: pip install 'maskmill[numba]'",
+}
+
+
+class BackendError(ImportError):
+    """A backend that was asked for by name cannot be used."""
+
+
+@cache
+def _import(name: str) -> Any:
+    module = importlib.import_module({"cpp": "maskmill._core", "numba": "maskmill._numba"}[name])
+    if name == "cpp" and os.environ.get("MASKMILL_NUM_THREADS"):
+        module.set_thread_count(_threads_asked())
+    return module
+
+
+def _threads_asked() -> int:
+    text = os.environ["MASKMILL_NUM_THREADS"]
+    try:
+        return max(1, int(text))
+    except ValueError:
+        raise ValueError(f"MASKMILL_NUM_THREADS must be a number, not {text!r}") from None
+
+
+def why_missing(name: str) -> str | None:
+    """Why a backend cannot be used, or None if it can."""
+    try:
+        _import(name)
+    except ImportError as error:
+        return f"{_INSTALL[name]} ({error})"
+    return None
+
+
+@cache
+def _default() -> str:
+    if why_missing("cpp") is None:
+        return "cpp"
+    warnings.warn(
+        "maskmill has no compiled core here and uses its slower Numba twins; " + _INSTALL["cpp"],
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return "numba"
+
+
+def kernels(backend: str | None = None) -> Any:
+    """The module that holds the kernels of `backend`, by default that of MASKMILL_BACKEND, else C++.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known.
+    BackendError
+        If the backend was named and is missing.
+    """
+    name = backend or os.environ.get("MASKMILL_BACKEND") or _default()
+    if name not in NAMES:
+        raise ValueError(f"backend must be one of {', '.join(map(repr, NAMES))}, not {name!r}")
+    try:
+        return _import(name)
+    except ImportError as error:
+        raise BackendError(f"backend {name!r} cannot be used: {_INSTALL[name]} ({error})") from error

@@ -1,0 +1,51 @@
+"""Fixtures and makers of data that many tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskmill import _backend
+
+BACKENDS = ("cpp", "numba")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Every kernel test runs once per backend; all must give the same bits."""
+    reason = _backend.why_missing(request.param)
+    if reason is not None:
+        pytest.skip(reason)
+    return str(request.param)
+
+
+@pytest.fixture
+def kernels(backend: str):
+    return _backend.kernels(backend)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data that the project's developers share; not part of the project."""
+    folder = Path(os.environ.get("MASKMILL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; set MASKMILL_DATA to a folder that has it")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20260101)
+
+
+def random_masks(rng: np.random.Generator, n: int, height: int, width: int, density: float = 0.5) -> np.ndarray:
+    """(n, height, width) bool: blocky noise, so that there are long and short runs."""
+    noise = rng.random((n, -(-height // 3), -(-width // 2))).repeat(3, 1).repeat(2, 2)[:, :height, :width]
+    return (noise < density) ^ (rng.random((n, height, width)) < 0.02)
+
+
+ODD_SIZES = [(0, 0), (0, 5), (5, 0), (1, 1), (1, 7), (7, 1), (31, 33), (33, 31), (64, 64), (65, 63), (97, 130)]
+"""Image sizes around the widths of machine words and vectors."""
