@@ -28,6 +28,16 @@ py::tuple to_numpy(Ragged<T>&& ragged) {
     return py::make_tuple(to_numpy(std::move(ragged.values)), to_numpy(std::move(ragged.offsets)));
 }
 
+// An argument whose dtype and order must be right already.
+inline py::arg exact(const char* name) { return py::arg(name).noconvert(); }
+
+// Runs a kernel without the GIL: it touches no Python object.
+template <class Kernel>
+auto without_gil(Kernel&& kernel) {
+    const py::gil_scoped_release nogil;
+    return kernel();
+}
+
 inline void require(bool condition, const char* message) {
     if (!condition) throw py::value_error(message);
 }
@@ -55,7 +65,11 @@ inline void check_sides(const Array<int64_t>& sizes, size_t n) {
     }
 }
 
-inline Rles rles(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes) {
+using Counts = const Array<uint32_t>&;
+using Offsets = const Array<int64_t>&;
+using Sizes = const Array<int64_t>&;
+
+inline Rles rles(Counts counts, Offsets offsets, Sizes sizes) {
     Rles r;
     r.n = checked_items(offsets, counts.size());
     check_sides(sizes, r.n);
@@ -66,7 +80,7 @@ inline Rles rles(const Array<uint32_t>& counts, const Array<int64_t>& offsets, c
 }
 
 // Where the size does not matter.
-inline Rles rles(const Array<uint32_t>& counts, const Array<int64_t>& offsets) {
+inline Rles rles(Counts counts, Offsets offsets) {
     Rles r;
     r.n = checked_items(offsets, counts.size());
     r.counts = counts.data();

@@ -5,4 +5,13 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     m.attr("__version__") = MASKMILL_VERSION;
     maskmill::register_support(m);
     maskmill::register_rle(m);
+    maskmill::register_setops(m);
+    maskmill::register_geometry(m);
+    maskmill::register_overlap(m);
+    maskmill::register_morphology(m);
+    maskmill::register_polygons(m);
+    maskmill::register_outlines(m);
+    maskmill::register_matching(m);
+    maskmill::register_coco_json(m);
+    maskmill::register_coco_mask(m);
 }

@@ -7,5 +7,14 @@ namespace maskmill {
 
 void register_support(pybind11::module_& m);
 void register_rle(pybind11::module_& m);
+void register_setops(pybind11::module_& m);
+void register_geometry(pybind11::module_& m);
+void register_overlap(pybind11::module_& m);
+void register_morphology(pybind11::module_& m);
+void register_polygons(pybind11::module_& m);
+void register_outlines(pybind11::module_& m);
+void register_matching(pybind11::module_& m);
+void register_coco_json(pybind11::module_& m);
+void register_coco_mask(pybind11::module_& m);
 
 }  // namespace maskmill

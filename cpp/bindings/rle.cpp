@@ -1,5 +1,7 @@
 #include "kernels/rle.hpp"
 
+#include <bit>
+
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
 
@@ -18,6 +20,9 @@ Stack stack_of(const py::array& array, Data* data) {
     if (!is_integer(array)) {
         throw py::type_error("array must be bool or integer, not " +
                              py::cast<std::string>(py::str(array.dtype())));
+    }
+    if (array.dtype().byteorder() == '>' || (std::endian::native == std::endian::big && array.dtype().byteorder() == '<')) {
+        throw py::type_error("array must be in native byte order");
     }
     const auto d = array.ndim() - 2;
     Stack s;
@@ -44,53 +49,39 @@ OutputStack output_of(py::array& array) {
 
 py::tuple encode(const py::array& images) {
     const ImageStack stack = images_of(images);
-    Runs runs;
-    {
-        const py::gil_scoped_release nogil;
-        runs = rle_encode(stack);
-    }
-    return to_numpy(std::move(runs));
+    return to_numpy(without_gil([&] { return rle_encode(stack); }));
 }
 
-void decode(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes, py::array out,
+void decode(Counts counts, Offsets offsets, Sizes sizes, py::array out,
             uint8_t value) {
     const Rles masks = rles(counts, offsets, sizes);
     const OutputStack stack = output_of(out);
     require(stack.itemsize == 1, "out must have one byte per pixel");
     require(stack.n == static_cast<int64_t>(masks.n), "out must have one image per mask");
-    const py::gil_scoped_release nogil;
-    rle_decode(masks, stack, value);
+    without_gil([&] { rle_decode(masks, stack, value); });
 }
 
 py::tuple from_labels(const py::array& labels) {
     const ImageStack stack = images_of(labels);
     require(stack.n == 1, "labels must be one image");
-    LabelMasks out;
-    {
-        const py::gil_scoped_release nogil;
-        out = rle_from_labels(stack, labels.dtype().kind() == 'i');
-    }
+    const bool is_signed = labels.dtype().kind() == 'i';
+    LabelMasks out = without_gil([&] { return rle_from_labels(stack, is_signed); });
     return py::make_tuple(to_numpy(std::move(out.runs.values)), to_numpy(std::move(out.runs.offsets)),
                           to_numpy(std::move(out.values)));
 }
 
-void to_labels(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes,
+void to_labels(Counts counts, Offsets offsets, Sizes sizes,
                const Array<int64_t>& values, py::array out) {
     const Rles masks = rles(counts, offsets, sizes);
     const OutputStack stack = output_of(out);
     require(stack.n == 1, "out must be one image");
     require(values.size() == static_cast<py::ssize_t>(masks.n), "values must have one element per mask");
-    const py::gil_scoped_release nogil;
-    rle_to_labels(masks, values.data(), stack);
+    without_gil([&] { rle_to_labels(masks, values.data(), stack); });
 }
 
-py::tuple to_string(const Array<uint32_t>& counts, const Array<int64_t>& offsets) {
+py::tuple to_string(Counts counts, Offsets offsets) {
     const Rles masks = rles(counts, offsets);
-    Ragged<char> text;
-    {
-        const py::gil_scoped_release nogil;
-        text = rle_to_string(masks);
-    }
+    Ragged<char> text = without_gil([&] { return rle_to_string(masks); });
     const size_t n = text.values.size();
     Buffer<uint8_t> bytes;  // the same memory, as NumPy's uint8
     bytes.append(reinterpret_cast<const uint8_t*>(text.values.data()), n);
@@ -99,67 +90,53 @@ py::tuple to_string(const Array<uint32_t>& counts, const Array<int64_t>& offsets
 
 py::tuple from_string(const Array<uint8_t>& chars, const Array<int64_t>& offsets) {
     const size_t n = checked_items(offsets, chars.size());
-    Runs runs;
-    {
-        const py::gil_scoped_release nogil;
-        runs = rle_from_string(reinterpret_cast<const char*>(chars.data()), offsets.data(), n);
-    }
-    return to_numpy(std::move(runs));
+    return to_numpy(without_gil([&] { return rle_from_string(reinterpret_cast<const char*>(chars.data()), offsets.data(), n); }));
 }
 
-Array<uint64_t> area(const Array<uint32_t>& counts, const Array<int64_t>& offsets) {
+Array<uint64_t> area(Counts counts, Offsets offsets) {
     const Rles masks = rles(counts, offsets);
     Array<uint64_t> out(static_cast<py::ssize_t>(masks.n));
-    const py::gil_scoped_release nogil;
-    rle_area(masks, out.mutable_data());
+    uint64_t* areas = out.mutable_data();
+    without_gil([&] { rle_area(masks, areas); });
     return out;
 }
 
-Array<double> bbox(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes) {
+Array<double> bbox(Counts counts, Offsets offsets, Sizes sizes) {
     const Rles masks = rles(counts, offsets, sizes);
     Array<double> out({static_cast<py::ssize_t>(masks.n), py::ssize_t{4}});
     double* boxes = out.mutable_data();
-    {
-        const py::gil_scoped_release nogil;
-        rle_bbox(masks, boxes);
-    }
+    without_gil([&] { rle_bbox(masks, boxes); });
     return out;
 }
 
-void check(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes) {
+void check(Counts counts, Offsets offsets, Sizes sizes) {
     const Rles masks = rles(counts, offsets, sizes);
-    const py::gil_scoped_release nogil;
-    rle_check(masks);
+    without_gil([&] { rle_check(masks); });
 }
 
-py::tuple normalize(const Array<uint32_t>& counts, const Array<int64_t>& offsets, const Array<int64_t>& sizes) {
+py::tuple normalize(Counts counts, Offsets offsets, Sizes sizes) {
     const Rles masks = rles(counts, offsets, sizes);
-    Runs runs;
-    {
-        const py::gil_scoped_release nogil;
-        runs = rle_normalize(masks);
-    }
-    return to_numpy(std::move(runs));
+    return to_numpy(without_gil([&] { return rle_normalize(masks); }));
 }
 
 }  // namespace
 
 void register_rle(py::module_& m) {
     m.def("rle_encode", encode, py::arg("images"));
-    m.def("rle_decode", decode, py::arg("counts").noconvert(), py::arg("offsets").noconvert(),
-          py::arg("sizes").noconvert(), py::arg("out").noconvert(), py::arg("value") = 1);
+    m.def("rle_decode", decode, exact("counts"), exact("offsets"),
+          exact("sizes"), exact("out"), py::arg("value") = 1);
     m.def("rle_from_labels", from_labels, py::arg("labels"));
-    m.def("rle_to_labels", to_labels, py::arg("counts").noconvert(), py::arg("offsets").noconvert(),
-          py::arg("sizes").noconvert(), py::arg("values").noconvert(), py::arg("out").noconvert());
-    m.def("rle_to_string", to_string, py::arg("counts").noconvert(), py::arg("offsets").noconvert());
-    m.def("rle_from_string", from_string, py::arg("chars").noconvert(), py::arg("offsets").noconvert());
-    m.def("rle_area", area, py::arg("counts").noconvert(), py::arg("offsets").noconvert());
-    m.def("rle_bbox", bbox, py::arg("counts").noconvert(), py::arg("offsets").noconvert(),
-          py::arg("sizes").noconvert());
-    m.def("rle_check", check, py::arg("counts").noconvert(), py::arg("offsets").noconvert(),
-          py::arg("sizes").noconvert());
-    m.def("rle_normalize", normalize, py::arg("counts").noconvert(), py::arg("offsets").noconvert(),
-          py::arg("sizes").noconvert());
+    m.def("rle_to_labels", to_labels, exact("counts"), exact("offsets"),
+          exact("sizes"), exact("values"), exact("out"));
+    m.def("rle_to_string", to_string, exact("counts"), exact("offsets"));
+    m.def("rle_from_string", from_string, exact("chars"), exact("offsets"));
+    m.def("rle_area", area, exact("counts"), exact("offsets"));
+    m.def("rle_bbox", bbox, exact("counts"), exact("offsets"),
+          exact("sizes"));
+    m.def("rle_check", check, exact("counts"), exact("offsets"),
+          exact("sizes"));
+    m.def("rle_normalize", normalize, exact("counts"), exact("offsets"),
+          exact("sizes"));
 }
 
 }  // namespace maskmill

@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "kernels/rle.hpp"
+#include "support/bitplane.hpp"
 #include "support/parallel.hpp"
 #include "support/runs.hpp"
 
@@ -11,46 +12,27 @@
 namespace maskmill {
 namespace {
 
-// Sets rows [y0, y1) of a column whose words are `step` apart.
-void set_bits(uint64_t* column, int64_t step, uint64_t y0, uint64_t y1) {
-    const auto first = static_cast<int64_t>(y0 / 64), last = static_cast<int64_t>((y1 - 1) / 64);
-    const uint64_t head = ~uint64_t{0} << (y0 % 64), tail = ~uint64_t{0} >> (63 - (y1 - 1) % 64);
-    if (first == last) {
-        column[first * step] |= head & tail;
-        return;
-    }
-    column[first * step] |= head;
-    for (int64_t i = first + 1; i < last; ++i) column[i * step] = ~uint64_t{0};
-    column[last * step] |= tail;
-}
-
 // Columns turned at a time, as in rle_encode.cpp.
 constexpr int64_t kPlaneColumns = 4096;
 
 // Row-major image: its columns are set as bits, turned in tiles and spread out.
 void decode_rows(std::span<const uint32_t> runs, const OutputStack& out, uint8_t* image, uint8_t value,
-                 Scratch<uint64_t>& plane, Scratch<uint64_t>& tiles) {
-    const int64_t most = std::min(kPlaneColumns, out.width);
-    plane.resize(static_cast<size_t>((out.height + 63) / 64 * most));
-    tiles.resize(static_cast<size_t>((most + 63) / 64 * 64));
+                 BitPlane& plane, Scratch<uint64_t>& tiles) {
     int64_t first = 0;  // column of the image at the start of the plane
-    int64_t columns = most;
-    const auto clear = [&] {
-        columns = std::min(most, out.width - first);
-        std::fill(plane.begin(), plane.end(), uint64_t{0});
-    };
+    const auto clear = [&] { plane.reset(out.height, std::min(kPlaneColumns, out.width - first)); };
     const auto write = [&] {
-        MASKMILL_DISPATCH(write_rows, plane.data(), out.height, columns, value, tiles.data(), image + first,
+        tiles.resize(static_cast<size_t>((plane.columns() + 63) / 64 * 64));
+        MASKMILL_DISPATCH(write_rows, plane.word(0), out.height, plane.columns(), value, tiles.data(), image + first,
                           out.step_y);
-        first += columns;
+        first += plane.columns();
     };
     clear();
     for_each_segment(runs, static_cast<uint64_t>(out.height), [&](uint64_t x, uint64_t y0, uint64_t y1) {
-        while (static_cast<int64_t>(x) >= first + columns) {
+        while (static_cast<int64_t>(x) >= first + plane.columns()) {
             write();
             clear();
         }
-        set_bits(plane.data() + (static_cast<int64_t>(x) - first), columns, y0, y1);
+        plane.set(static_cast<int64_t>(x) - first, static_cast<int64_t>(y0), static_cast<int64_t>(y1));
     });
     write();
     while (first < out.width) {
@@ -79,14 +61,15 @@ void rle_decode(const Rles& masks, const OutputStack& out, uint8_t value) {
         }
     }
     const int64_t pixels = out.height * out.width;
-    if (pixels == 0) return;
-    const size_t grain = static_cast<size_t>((1 << 18) / pixels + 1);
+    const size_t grain = static_cast<size_t>((1 << 18) / (pixels + 1) + 1);
     parallel_for(masks.n, grain, [&](size_t begin, size_t end) {
-        Scratch<uint64_t> plane, tiles;
+        BitPlane plane;
+        Scratch<uint64_t> tiles;
         for (size_t i = begin; i < end; ++i) {
             uint8_t* image = out.data + static_cast<int64_t>(i) * out.step_n;
             const auto runs = masks.runs(i);
             check_sum(i, runs, static_cast<uint64_t>(pixels));
+            if (pixels == 0) continue;
             if (out.step_y == 1 && (out.step_x == out.height || out.width == 1)) {
                 MASKMILL_DISPATCH(write_runs, runs, image, value);
             } else if (out.step_x == 1) {

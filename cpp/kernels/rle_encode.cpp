@@ -5,6 +5,7 @@
 
 #include "kernels/rle.hpp"
 #include "support/parallel.hpp"
+#include "support/runs.hpp"
 
 namespace maskmill {
 namespace {
@@ -21,7 +22,7 @@ class RunScanner {
         size_t k = 0;
         do {
             const uint64_t at = position + static_cast<uint64_t>(std::countr_zero(bits));
-            room[k++] = checked(at - start_);
+            room[k++] = checked_run(at - start_);
             start_ = at;
             bits &= bits - 1;
         } while (bits != 0);
@@ -29,12 +30,7 @@ class RunScanner {
     }
     // Length of the run that is open at the end of the piece.
     uint64_t tail(uint64_t end) const { return end - start_; }
-    void finish(uint64_t end) { out_.push(checked(tail(end))); }
-
-    static uint32_t checked(uint64_t length) {
-        if (length > 0xffffffffu) throw std::invalid_argument("a run is longer than 2^32 - 1 pixels");
-        return static_cast<uint32_t>(length);
-    }
+    void finish(uint64_t end) { out_.push(checked_run(tail(end))); }
 
   private:
     Buffer<uint32_t>& out_;
@@ -134,14 +130,14 @@ Runs encode_pieces(const ImageStack& s, int64_t pieces) {
         for (int64_t p = 0; p < pieces; ++p) {
             Piece& part = parts[static_cast<size_t>(i * pieces + p)];
             if (part.runs.size() > 0) {
-                part.runs[0] = RunScanner::checked(part.runs[0] + open);
+                part.runs[0] = checked_run(part.runs[0] + open);
                 out.values.append(part.runs.data(), part.runs.size());
                 open = part.tail;
             } else {
                 open += part.tail;
             }
         }
-        out.values.push(RunScanner::checked(open));
+        out.values.push(checked_run(open));
         out.offsets.push(static_cast<int64_t>(out.values.size()));
     }
     return out;

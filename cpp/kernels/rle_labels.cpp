@@ -163,23 +163,19 @@ LabelMasks rle_from_labels(const ImageStack& labels, bool is_signed) {
     out.runs.offsets[n] = total;
     out.runs.values.resize(static_cast<size_t>(total));
     uint32_t* counts = out.runs.values.data();
-    const auto checked = [](uint64_t length) {
-        if (length > 0xffffffffu) throw std::invalid_argument("a run is longer than 2^32 - 1 pixels");
-        return static_cast<uint32_t>(length);
-    };
     for (const Stretch& s : stretches) {
         const auto i = static_cast<size_t>(s.label);
         int64_t& at = cursor[i];
         if (s.begin == end[i] && at > out.runs.offsets[i]) {
-            counts[at - 1] = checked(counts[at - 1] + s.length);
+            counts[at - 1] = checked_run(counts[at - 1] + s.length);
         } else {
-            counts[at++] = checked(s.begin - end[i]);
-            counts[at++] = checked(s.length);
+            counts[at++] = checked_run(s.begin - end[i]);
+            counts[at++] = checked_run(s.length);
         }
         end[i] = s.begin + s.length;
     }
     for (size_t i = 0; i < n; ++i) {
-        if (end[i] < pixels) counts[cursor[i]] = checked(pixels - end[i]);
+        if (end[i] < pixels) counts[cursor[i]] = checked_run(pixels - end[i]);
     }
     return out;
 }

@@ -45,6 +45,11 @@ class Buffer {
     const T* end() const { return data_ + size_; }
 
     void clear() { size_ = 0; }
+    // Empty, but ready for small data: memory that was needed for big data once is given back.
+    void recycle(size_t most = 4096) {
+        size_ = 0;
+        if (capacity_ > most) Buffer().swap(*this);
+    }
     void resize(size_t size) {
         reserve(size);
         size_ = size;

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -58,8 +61,31 @@ def _default() -> str:
     return "numba"
 
 
+_chosen: ContextVar[str | None] = ContextVar("maskmill_backend", default=None)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Let all calls within the block that name no backend use this one.
+
+    Examples
+    --------
+    >>> import maskmill
+    >>> with maskmill.use_backend("numba"):
+    ...     masks = maskmill.Masks.encode([[0, 1], [1, 1]])
+    """
+    kernels(name)
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def kernels(backend: str | None = None) -> Any:
-    """The module that holds the kernels of `backend`, by default that of MASKMILL_BACKEND, else C++.
+    """The module that holds the kernels of `backend`.
+
+    By default that of the innermost `use_backend`, else of the variable MASKMILL_BACKEND, else C++.
 
     Raises
     ------
@@ -68,7 +94,7 @@ def kernels(backend: str | None = None) -> Any:
     BackendError
         If the backend was named and is missing.
     """
-    name = backend or os.environ.get("MASKMILL_BACKEND") or _default()
+    name = backend or _chosen.get() or os.environ.get("MASKMILL_BACKEND") or _default()
     if name not in NAMES:
         raise ValueError(f"backend must be one of {', '.join(map(repr, NAMES))}, not {name!r}")
     try:

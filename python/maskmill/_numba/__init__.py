@@ -1,5 +1,63 @@
-"""Readable twins of the C++ kernels: the specification of what they compute, and the fallback where no core was built.
+"""Readable twins of the C++ kernels: the specification of what they compute, and the fallback where no core
+was built.
 
-Function by function the same contract as maskmill/_core.pyi. Written to be read: never optimise one into something
-unreadable.
+Function by function the same contract as maskmill/_core.pyi. Written to be read: never optimise one into
+something unreadable.
 """
+
+from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
+from maskmill._numba.morphology import (
+    morphology_boundary,
+    morphology_components,
+    morphology_dilate,
+    morphology_erode,
+    morphology_fill_holes,
+    morphology_remove_small,
+)
+from maskmill._numba.outlines import outlines_trace
+from maskmill._numba.overlap import overlap_intersection, overlap_iou, overlap_nms
+from maskmill._numba.polygons import polygons_rasterize, polygons_simplify
+from maskmill._numba.rle import (
+    rle_area,
+    rle_bbox,
+    rle_check,
+    rle_decode,
+    rle_encode,
+    rle_from_labels,
+    rle_from_string,
+    rle_normalize,
+    rle_to_labels,
+    rle_to_string,
+)
+from maskmill._numba.setops import setops_complement, setops_merge, setops_pairs
+
+__all__ = [
+    "geometry_flip",
+    "geometry_transpose",
+    "geometry_window",
+    "morphology_boundary",
+    "morphology_components",
+    "morphology_dilate",
+    "morphology_erode",
+    "morphology_fill_holes",
+    "morphology_remove_small",
+    "outlines_trace",
+    "overlap_intersection",
+    "overlap_iou",
+    "overlap_nms",
+    "polygons_rasterize",
+    "polygons_simplify",
+    "rle_area",
+    "rle_bbox",
+    "rle_check",
+    "rle_decode",
+    "rle_encode",
+    "rle_from_labels",
+    "rle_from_string",
+    "rle_normalize",
+    "rle_to_labels",
+    "rle_to_string",
+    "setops_complement",
+    "setops_merge",
+    "setops_pairs",
+]

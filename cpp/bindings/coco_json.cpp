@@ -1,0 +1,188 @@
+#include "kernels/coco_json.hpp"
+
+#include "bindings/arrays.hpp"
+#include "bindings/register.hpp"
+
+namespace maskmill {
+namespace {
+
+// Row columns of what a file has; the rest is left out.
+template <class T>
+void put(py::dict& out, const char* name, Buffer<T>&& column, py::ssize_t width = 1) {
+    if (column.size() == 0) return;
+    const auto n = static_cast<py::ssize_t>(column.size()) / width;
+    out[name] = width == 1 ? to_numpy(std::move(column)) : to_numpy(std::move(column), {n, width});
+}
+
+py::dict to_dict(CocoRows&& rows) {
+    py::dict out;
+    out["n"] = rows.n;
+    out["any"] = rows.any;
+    out["odd"] = rows.odd;
+    out["fields"] = to_numpy(std::move(rows.fields));
+    out["begin"] = to_numpy(std::move(rows.begin));
+    out["end"] = to_numpy(std::move(rows.end));
+    put(out, "id", std::move(rows.id));
+    put(out, "image_id", std::move(rows.image_id));
+    put(out, "category_id", std::move(rows.category_id));
+    put(out, "num_keypoints", std::move(rows.num_keypoints));
+    put(out, "area", std::move(rows.area));
+    put(out, "score", std::move(rows.score));
+    put(out, "bbox", std::move(rows.bbox), 4);
+    put(out, "iscrowd", std::move(rows.iscrowd));
+    put(out, "segmentation_kind", std::move(rows.segmentation_kind));
+    put(out, "segmentation_begin", std::move(rows.segmentation_begin));
+    put(out, "segmentation_end", std::move(rows.segmentation_end));
+    put(out, "segmentation_size", std::move(rows.segmentation_size), 2);
+    put(out, "keypoints_begin", std::move(rows.keypoints_begin));
+    put(out, "keypoints_end", std::move(rows.keypoints_end));
+    return out;
+}
+
+py::dict to_dict(CocoImages&& images) {
+    py::dict out;
+    out["n"] = images.n;
+    out["odd"] = images.odd;
+    out["fields"] = to_numpy(std::move(images.fields));
+    out["begin"] = to_numpy(std::move(images.begin));
+    out["end"] = to_numpy(std::move(images.end));
+    out["id"] = to_numpy(std::move(images.id));
+    out["height"] = to_numpy(std::move(images.height));
+    out["width"] = to_numpy(std::move(images.width));
+    return out;
+}
+
+py::dict to_dict(CocoCategories&& categories) {
+    py::dict out;
+    out["n"] = categories.n;
+    out["odd"] = categories.odd;
+    out["fields"] = to_numpy(std::move(categories.fields));
+    out["begin"] = to_numpy(std::move(categories.begin));
+    out["end"] = to_numpy(std::move(categories.end));
+    out["id"] = to_numpy(std::move(categories.id));
+    return out;
+}
+
+// On malformed text: (what, line, column, position), for Python to put the file's name in front.
+py::object read(const py::bytes& text) {
+    char* data;
+    py::ssize_t n;
+    if (PyBytes_AsStringAndSize(text.ptr(), &data, &n) < 0) throw py::error_already_set();
+    CocoFile file;
+    try {
+        file = without_gil([&] { return coco_json_read(data, static_cast<size_t>(n)); });
+    } catch (const json::Error& error) {
+        const json::Place place = json::place_of(data, error.position);
+        return py::make_tuple(error.what(), place.line, place.column, error.position);
+    }
+    py::dict out;
+    out["is_results"] = file.is_results;
+    out["annotations"] = to_dict(std::move(file.rows));
+    out["images"] = to_dict(std::move(file.images));
+    out["categories"] = to_dict(std::move(file.categories));
+    py::list sections;
+    for (const auto& s : file.sections) sections.append(py::make_tuple(s.key.begin, s.key.end, s.value.begin, s.value.end));
+    out["sections"] = sections;
+    return out;
+}
+
+using Rows = const Array<int64_t>&;
+using Positions = const Array<uint64_t>&;
+
+struct Text {
+    const char* data;
+    size_t size;
+};
+
+Text text_of(const py::bytes& text) {
+    char* data;
+    py::ssize_t n;
+    if (PyBytes_AsStringAndSize(text.ptr(), &data, &n) < 0) throw py::error_already_set();
+    return {data, static_cast<size_t>(n)};
+}
+
+// Every row must exist, and its slice lie within the text.
+void check_slices(Rows rows, Positions begin, Positions end, size_t size) {
+    require(begin.size() == end.size(), "begin and end must have one length");
+    for (py::ssize_t i = 0; i < rows.size(); ++i) {
+        const int64_t row = rows.data()[i];
+        require(row >= 0 && row < begin.size(), "a row does not exist");
+        require(begin.data()[row] <= end.data()[row] && end.data()[row] <= size, "a slice lies outside of the text");
+    }
+}
+
+py::tuple masks(const py::bytes& text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end,
+                Sizes sizes) {
+    const Text t = text_of(text);
+    check_slices(rows, begin, end, t.size);
+    require(kind.size() == begin.size(), "kind must have the length of begin");
+    check_sides(sizes, static_cast<size_t>(rows.size()));
+    return to_numpy(without_gil([&] {
+        return coco_json_masks(t.data, rows.data(), static_cast<size_t>(rows.size()), kind.data(), begin.data(),
+                               end.data(), sizes.data());
+    }));
+}
+
+Array<double> keypoints(const py::bytes& text, Rows rows, Positions begin, Positions end, int64_t k) {
+    const Text t = text_of(text);
+    check_slices(rows, begin, end, t.size);
+    require(k >= 0, "k must be 0 or more");
+    Array<double> out({rows.size(), static_cast<py::ssize_t>(k), py::ssize_t{3}});
+    double* p = out.mutable_data();
+    without_gil([&] {
+        coco_json_keypoints(t.data, rows.data(), static_cast<size_t>(rows.size()), begin.data(), end.data(), k, p);
+    });
+    return out;
+}
+
+template <class T>
+const T* column(const py::dict& columns, const char* name, py::ssize_t n, py::ssize_t width = 1) {
+    if (!columns.contains(name)) return nullptr;
+    const auto array = py::cast<py::array>(columns[name]);
+    if (!py::isinstance<Array<T>>(array) || array.size() != n * width) {
+        throw py::value_error(std::string("column '") + name + "' has the wrong dtype, order or length");
+    }
+    return static_cast<const T*>(array.data());
+}
+
+py::bytes write(const py::dict& columns, py::ssize_t n) {
+    CocoWriteRows rows;
+    rows.n = static_cast<size_t>(n);
+    rows.id = column<int64_t>(columns, "id", n);
+    rows.image_id = column<int64_t>(columns, "image_id", n);
+    rows.category_id = column<int64_t>(columns, "category_id", n);
+    rows.area = column<double>(columns, "area", n);
+    rows.score = column<double>(columns, "score", n);
+    rows.bbox = column<double>(columns, "bbox", n, 4);
+    rows.iscrowd = column<uint8_t>(columns, "iscrowd", n);
+    Rles own;
+    if (columns.contains("counts")) {
+        own = rles(py::cast<Array<uint32_t>>(columns["counts"]), py::cast<Array<int64_t>>(columns["offsets"]),
+                   py::cast<Array<int64_t>>(columns["sizes"]));
+        require(own.n == rows.n, "there must be one mask per row");
+        rows.masks = &own;
+    } else if (columns.contains("points")) {
+        const auto points = py::cast<Array<double>>(columns["points"]);
+        const auto rings = py::cast<Array<int64_t>>(columns["rings"]);
+        const auto polygons = py::cast<Array<int64_t>>(columns["masks"]);
+        const size_t ring_count = checked_items(rings, points.size() / 2);
+        require(checked_items(polygons, static_cast<py::ssize_t>(ring_count)) == rows.n, "there must be one polygon list per row");
+        rows.points = points.data();
+        rows.rings = rings.data();
+        rows.polygons = polygons.data();
+    }
+    const Buffer<char> out = without_gil([&] { return coco_json_write(rows); });
+    return py::bytes(out.data(), out.size());
+}
+
+}  // namespace
+
+void register_coco_json(py::module_& m) {
+    m.def("coco_json_read", read, py::arg("text"));
+    m.def("coco_json_masks", masks, py::arg("text"), exact("rows"), exact("kind"), exact("begin"), exact("end"),
+          exact("sizes"));
+    m.def("coco_json_keypoints", keypoints, py::arg("text"), exact("rows"), exact("begin"), exact("end"), py::arg("k"));
+    m.def("coco_json_write", write, py::arg("columns"), py::arg("n"));
+}
+
+}  // namespace maskmill

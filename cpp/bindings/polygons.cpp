@@ -1,0 +1,45 @@
+#include "kernels/polygons.hpp"
+
+#include "bindings/arrays.hpp"
+#include "bindings/register.hpp"
+
+namespace maskmill {
+namespace {
+
+py::ssize_t point_count(const Array<double>& points) {
+    require(points.ndim() == 2 && points.shape(1) == 2, "points must have shape (K, 2)");
+    return points.shape(0);
+}
+
+py::tuple rasterize(const Array<double>& points, Offsets rings, Offsets masks, Sizes sizes, int rule) {
+    Polygons p;
+    const size_t ring_count = checked_items(rings, point_count(points));
+    p.n = checked_items(masks, static_cast<py::ssize_t>(ring_count));
+    check_sides(sizes, p.n);
+    p.points = points.data();
+    p.rings = rings.data();
+    p.masks = masks.data();
+    p.sizes = sizes.data();
+    if (rule < 0 || rule > 2) throw py::value_error("rule must be 0 to 2, not " + std::to_string(rule));
+    return to_numpy(without_gil([&] { return polygons_rasterize(p, static_cast<FillRule>(rule)); }));
+}
+
+py::tuple simplify(const Array<double>& points, Offsets rings, double tolerance, int method) {
+    const size_t n = checked_items(rings, point_count(points));
+    if (method < 0 || method > 1) throw py::value_error("method must be 0 or 1, not " + std::to_string(method));
+    Rings out = without_gil([&] {
+        return polygons_simplify(points.data(), rings.data(), n, tolerance, static_cast<SimplifyMethod>(method));
+    });
+    const auto k = static_cast<py::ssize_t>(out.points.size() / 2);
+    return py::make_tuple(to_numpy(std::move(out.points), {k, 2}), to_numpy(std::move(out.offsets)));
+}
+
+}  // namespace
+
+void register_polygons(py::module_& m) {
+    m.def("polygons_rasterize", rasterize, exact("points"), exact("rings"), exact("masks"), exact("sizes"),
+          py::arg("rule"));
+    m.def("polygons_simplify", simplify, exact("points"), exact("rings"), py::arg("tolerance"), py::arg("method"));
+}
+
+}  // namespace maskmill

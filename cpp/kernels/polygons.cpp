@@ -1,0 +1,249 @@
+#include "kernels/polygons.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "support/parallel.hpp"
+#include "support/runs.hpp"
+
+namespace maskmill {
+namespace {
+
+constexpr double kLargest = 4e8;  // times 5 it fits an int32, as pycocotools needs
+
+// Where an outline crosses a column: row and, for non_zero, direction.
+struct Crossing {
+    uint32_t column;
+    uint32_t row;
+    int32_t turn;
+};
+
+// Crossings of one mask, sorted by column, then row, when they are read.
+class Crossings {
+  public:
+    void start(int64_t height, int64_t width) {
+        height_ = height;
+        width_ = width;
+        list_.clear();
+        first_ = width;
+        last_ = -1;
+    }
+    // 0 <= column < width, 0 <= row <= height.
+    void add(int64_t column, int64_t row, int32_t turn = 1) {
+        list_.push({static_cast<uint32_t>(column), static_cast<uint32_t>(row), turn});
+        first_ = std::min(first_, column);
+        last_ = std::max(last_, column);
+    }
+
+    // Writes the runs in which the sum of turns, from the top of each column, is odd or not zero.
+    void write(bool odd, Buffer<uint32_t>& out) {
+        sort();
+        RunWriter writer(out);
+        const auto inside = [&](int32_t sum) { return odd ? (sum & 1) != 0 : sum != 0; };
+        for (int64_t c = 0; c <= last_ - first_; ++c) {
+            const uint64_t column = static_cast<uint64_t>((first_ + c) * height_);
+            int32_t sum = 0;
+            uint64_t open = 0;
+            for (int64_t k = starts_[static_cast<size_t>(c)]; k < starts_[static_cast<size_t>(c) + 1]; ++k) {
+                const Crossing& x = sorted_[static_cast<size_t>(k)];
+                const bool before = inside(sum);
+                sum += x.turn;
+                if (!before && inside(sum)) open = column + x.row;
+                if (before && !inside(sum)) writer.add(open, column + x.row);
+            }
+        }
+        writer.finish(static_cast<uint64_t>(height_ * width_));
+    }
+
+  private:
+    // Counting sort by column; within a column there are two or a few more.
+    void sort() {
+        const int64_t columns = last_ - first_ + 1;
+        if (columns <= 0) return;
+        starts_.resize(static_cast<size_t>(columns) + 1);
+        std::fill(starts_.begin(), starts_.end(), 0);
+        for (const Crossing& x : list_) ++starts_[static_cast<size_t>(x.column - first_) + 1];
+        for (int64_t c = 0; c < columns; ++c) starts_[static_cast<size_t>(c) + 1] += starts_[static_cast<size_t>(c)];
+        sorted_.resize(list_.size());
+        cursor_.resize(static_cast<size_t>(columns));
+        std::copy_n(starts_.begin(), columns, cursor_.begin());
+        for (const Crossing& x : list_) sorted_[static_cast<size_t>(cursor_[static_cast<size_t>(x.column - first_)]++)] = x;
+        for (int64_t c = 0; c < columns; ++c) {
+            Crossing* const begin = sorted_.begin() + starts_[static_cast<size_t>(c)];
+            Crossing* const end = sorted_.begin() + starts_[static_cast<size_t>(c) + 1];
+            if (end - begin == 2) {
+                if (begin[1].row < begin[0].row) std::swap(begin[0], begin[1]);
+            } else if (end - begin > 2) {
+                std::sort(begin, end, [](const Crossing& a, const Crossing& b) { return a.row < b.row; });
+            }
+        }
+    }
+
+    int64_t height_ = 0, width_ = 0, first_ = 0, last_ = -1;
+    Buffer<Crossing> list_, sorted_;
+    Buffer<int64_t> starts_, cursor_;
+};
+
+// Fifths of a pixel. trunc(z + 0.5) as C converts: toward zero.
+int64_t fifths(double v) { return static_cast<int32_t>(5.0 * v + 0.5); }
+int64_t truncated(double v) { return static_cast<int64_t>(v); }
+
+// A point on the outline at height `fifth` lies in or above this pixel: ceil((fifth - 2) / 5), within the image.
+int64_t row_of(int64_t fifth, int64_t height) { return fifth <= 2 ? 0 : std::min((fifth + 2) / 5, height); }
+
+// The crossings of one edge with the middle fifths 5 x + 2 of the image's columns x, exactly as if it were drawn point
+// by point along its longer side.
+void coco_edge(int64_t xs, int64_t ys, int64_t xe, int64_t ye, int64_t height, int64_t width, Crossings& out) {
+    const int64_t dx = std::abs(xe - xs), dy = std::abs(ye - ys);
+    if (dx == 0) return;
+    const bool along_x = dx >= dy;
+    const bool flip = along_x ? xs > xe : ys > ye;  // always drawn from the smaller end
+    if (flip) {
+        std::swap(xs, xe);
+        std::swap(ys, ye);
+    }
+    // Columns whose crossing, between the points at c = 5 x + 2 and c + 1, is on the edge.
+    const int64_t low = std::min(xs, xe), high = std::max(xs, xe);
+    const int64_t first = low <= 2 ? 0 : (low + 2) / 5;
+    const int64_t last = high < 3 ? -1 : std::min((high - 3) / 5, width - 1);
+    if (along_x) {
+        const double s = static_cast<double>(ye - ys) / static_cast<double>(dx);
+        const auto y_at = [&](int64_t t) {
+            return truncated((static_cast<double>(ys) + s * static_cast<double>(t)) + 0.5);
+        };
+        for (int64_t x = first; x <= last; ++x) {
+            const int64_t t = 5 * x + 2 - xs;
+            out.add(x, row_of(std::min(y_at(t), y_at(t + 1)), height));
+        }
+        return;
+    }
+    const double s = static_cast<double>(xe - xs) / static_cast<double>(dy);
+    const double per_column = static_cast<double>(dy) / static_cast<double>(xe - xs);
+    const auto x_at = [&](int64_t t) {
+        return truncated((static_cast<double>(xs) + s * static_cast<double>(t)) + 0.5);
+    };
+    const bool rising = xe > xs;
+    for (int64_t x = first; x <= last; ++x) {
+        const int64_t c = 5 * x + 2;
+        // t: the first point past the crossing, x_at(t) >= c + 1 when rising, <= c when falling. Guessed by the
+        // inverse, settled by the exact expression, which is monotone.
+        const auto past = [&](int64_t t) { return rising ? x_at(t) > c : x_at(t) <= c; };
+        const double guess = (static_cast<double>(c - xs) + 0.5) * per_column;
+        int64_t t = std::clamp<int64_t>(static_cast<int64_t>(guess) + 1, 1, dy);
+        while (t > 1 && past(t - 1)) --t;
+        while (t <= dy && !past(t)) ++t;
+        if (t > dy || past(t - 1)) continue;  // the drawn edge ends before the crossing
+        // Where rounding makes a step of two fifths, pycocotools sees only the one next to the point drawn last.
+        const int64_t drawn_last = x_at(flip ? t - 1 : t);
+        const bool seen = rising != flip ? drawn_last == c + 1 : drawn_last == c;
+        if (seen) out.add(x, row_of(ys + t - 1, height));
+    }
+}
+
+// Adds the crossings of one ring; returns the first bad point, or -1.
+int64_t coco_ring(const double* points, size_t n, int64_t height, int64_t width, Crossings& out) {
+    for (size_t k = 0; k < n; ++k) {
+        const double x = points[2 * k], y = points[2 * k + 1];
+        if (!(std::abs(x) <= kLargest && std::abs(y) <= kLargest)) return static_cast<int64_t>(k);
+    }
+    if (n == 0) return -1;
+    const int64_t x0 = fifths(points[0]), y0 = fifths(points[1]);
+    int64_t x = x0, y = y0;
+    for (size_t k = 1; k <= n; ++k) {
+        const int64_t next_x = k < n ? fifths(points[2 * k]) : x0, next_y = k < n ? fifths(points[2 * k + 1]) : y0;
+        coco_edge(x, y, next_x, next_y, height, width, out);
+        x = next_x;
+        y = next_y;
+    }
+    return -1;
+}
+
+// The same for samples at pixel centres: crossings of the edge with the vertical lines x + 0.5.
+int64_t centre_ring(const double* points, size_t n, int64_t height, int64_t width, Crossings& out) {
+    for (size_t k = 0; k < n; ++k) {
+        const double x = points[2 * k], y = points[2 * k + 1];
+        if (!(std::abs(x) <= kLargest && std::abs(y) <= kLargest)) return static_cast<int64_t>(k);
+    }
+    for (size_t k = 0; k < n; ++k) {
+        const double* a = points + 2 * k;
+        const double* b = points + 2 * (k + 1 == n ? 0 : k + 1);
+        if (a[0] == b[0]) continue;
+        const int32_t turn = a[0] < b[0] ? 1 : -1;
+        if (turn < 0) std::swap(a, b);  // the same crossing whichever way an edge is walked
+        const double slope = (b[1] - a[1]) / (b[0] - a[0]);
+        const int64_t first = std::max<int64_t>(0, static_cast<int64_t>(std::ceil(a[0] - 0.5)));
+        const int64_t end = std::min(width, static_cast<int64_t>(std::ceil(b[0] - 0.5)));
+        for (int64_t x = first; x < end; ++x) {
+            const double y = a[1] + ((static_cast<double>(x) + 0.5) - a[0]) * slope;
+            const double row = std::ceil(y - 0.5);
+            out.add(x, row <= 0 ? 0 : row >= static_cast<double>(height) ? height : static_cast<int64_t>(row), turn);
+        }
+    }
+    return -1;
+}
+
+[[noreturn]] void fail_point(size_t mask, const double* points, int64_t point) {
+    char text[80];
+    std::snprintf(text, sizeof(text), "(%g, %g)", points[2 * point], points[2 * point + 1]);
+    fail_mask(mask, "point " + std::to_string(point) + " of a ring is " + text + ", not finite and at most 4e8");
+}
+
+void rasterize(const Polygons& p, size_t i, FillRule rule, Crossings& crossings, Buffer<uint32_t>& united,
+               Buffer<uint32_t>& out) {
+    const int64_t h = p.sizes[2 * i], w = p.sizes[2 * i + 1];
+    const auto pixels = static_cast<uint64_t>(h) * static_cast<uint64_t>(w);
+    crossings.start(h, w);
+    const size_t first = out.size();
+    for (int64_t r = p.masks[i]; r < p.masks[i + 1]; ++r) {
+        const double* points = p.points + 2 * p.rings[r];
+        const auto n = static_cast<size_t>(p.rings[r + 1] - p.rings[r]);
+        const int64_t bad = rule == FillRule::coco ? coco_ring(points, n, h, w, crossings)
+                                                   : centre_ring(points, n, h, w, crossings);
+        if (bad >= 0) fail_point(i, points, bad);
+        if (rule != FillRule::coco || r + 1 == p.masks[i + 1]) continue;
+        // More than one ring under rule coco: each is a mask of its own, and they are united.
+        const size_t own = out.size();
+        crossings.write(true, out);
+        if (own > first) {
+            united.clear();
+            combine_runs({out.data() + first, own - first}, {out.data() + own, out.size() - own}, 0b1110, pixels, united);
+            out.resize(first);
+            out.append(united.data(), united.size());
+        }
+        crossings.start(h, w);
+    }
+    const size_t own = out.size();
+    crossings.write(rule != FillRule::non_zero, out);
+    if (own > first) {
+        united.clear();
+        combine_runs({out.data() + first, own - first}, {out.data() + own, out.size() - own}, 0b1110, pixels, united);
+        out.resize(first);
+        out.append(united.data(), united.size());
+    }
+}
+
+}  // namespace
+
+Runs polygons_rasterize(const Polygons& polygons, FillRule rule) {
+    const int64_t points = polygons.n == 0 ? 0 : polygons.rings[polygons.masks[polygons.n]];
+    const size_t grain = polygons.n * 2048 / (static_cast<size_t>(points) + 1) + 1;
+    return parallel_pieces<uint32_t>(polygons.n, grain, [&](size_t begin, size_t end, auto& piece) {
+        Crossings crossings;
+        Buffer<uint32_t> united;
+        for (size_t i = begin; i < end; ++i) {
+            rasterize(polygons, i, rule, crossings, united, piece.values);
+            piece.close();
+        }
+    });
+}
+
+int64_t polygons_append_coco_ring(const double* points, size_t n, int64_t height, int64_t width,
+                                  Buffer<uint32_t>& out) {
+    Crossings crossings;
+    crossings.start(height, width);
+    const int64_t bad = coco_ring(points, n, height, width, crossings);
+    if (bad < 0) crossings.write(true, out);
+    return bad;
+}
+
+}  // namespace maskmill

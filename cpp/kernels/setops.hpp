@@ -1,0 +1,24 @@
+// Set operations on run-length masks, by walking runs.
+//
+// Layout      Masks as in kernels/rle.hpp.
+// Invariants  Results are canonical. Operands must have one size and complete runs; faults name the mask.
+// Reference   Boolean algebra; on canonical masks `merge` equals pycocotools' merge.
+// Cost        A pair: O(runs). A group of k: O(runs log k), as a tree of pairs. Threads over pairs and groups.
+#pragma once
+
+#include "support/common.hpp"
+
+namespace maskmill {
+
+enum class GroupOp { union_ = 0, intersection = 1, exclusive = 2, first_only = 3 };
+
+// Group g is masks groups[g] .. groups[g + 1]; an empty group gives an empty mask of size group_sizes[g].
+Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, const int64_t* group_sizes,
+                  GroupOp op);
+
+// Pixel = bit (a + 2 * b) of `table`.
+Runs setops_pairs(const Rles& a, const Rles& b, unsigned table);
+
+Runs setops_complement(const Rles& masks);
+
+}  // namespace maskmill

@@ -1,0 +1,65 @@
+"""Checks of arguments that the public functions share: what was found is always said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+
+def integers(value: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[Any]:
+    """A C-contiguous array of `dtype` with the same integers, or TypeError / ValueError."""
+    array = np.asarray(value)
+    if array.size == 0 and array.dtype.kind == "f":
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "bui":
+        raise TypeError(f"{name} must be integers, not {array.dtype}")
+    out = np.ascontiguousarray(array, dtype=dtype)
+    if out.dtype != array.dtype and not np.array_equal(out, array):
+        raise ValueError(f"{name} must fit {np.dtype(dtype)}")
+    return out
+
+
+def floats(value: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:
+    """A C-contiguous (N, columns) float64 array; an empty list counts as N = 0."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must be numbers, not {array.dtype}")
+    out = np.ascontiguousarray(array, dtype=np.float64)
+    if out.size == 0:
+        out = out.reshape(0, columns)
+    if out.ndim != 2 or out.shape[1] != columns:
+        raise ValueError(f"{name} must have shape (N, {columns}), not {out.shape}")
+    return out
+
+
+def sizes(value: ArrayLike, n: int) -> NDArray[np.int64]:
+    """(N, 2) image sizes from one (height, width) for all or one for each."""
+    out: NDArray[np.int64] = integers(value, np.int64, "sizes")
+    if out.shape == (2,):
+        out = np.ascontiguousarray(np.broadcast_to(out, (n, 2)))
+    if out.size == 0:
+        out = out.reshape(0, 2)
+    if out.shape != (n, 2):
+        raise ValueError(f"sizes must be one (height, width) or have shape ({n}, 2), not {out.shape}")
+    return out
+
+
+def choice(value: str, name: str, **numbers: int) -> int:
+    """The number that stands for a word."""
+    if value not in numbers:
+        known = ", ".join(repr(key) for key in numbers)
+        raise ValueError(f"{name} must be one of {known}, not {value!r}")
+    return numbers[value]
+
+
+def runs(counts: ArrayLike, offsets: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    return integers(counts, np.uint32, "counts"), integers(offsets, np.int64, "offsets")
+
+
+def masks(
+    counts: ArrayLike, offsets: ArrayLike, sizes_: ArrayLike
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+    counts, offsets = runs(counts, offsets)
+    return counts, offsets, sizes(sizes_, max(len(offsets) - 1, 0))

@@ -1,0 +1,115 @@
+"""Shape operations on run-length masks (`counts`, `offsets`, `sizes` as in `maskmill.rle`)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskmill import _check
+from maskmill._backend import kernels
+
+__all__ = ["boundary", "components", "dilate", "erode", "fill_holes", "remove_small"]
+
+_Runs = tuple[NDArray[np.uint32], NDArray[np.int64]]
+
+
+def components(
+    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, connectivity: int = 8, *, backend: str | None = None
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+    """Connected components of all masks.
+
+    Returns
+    -------
+    counts, offsets : the components as masks, ordered by mask, then by first pixel in column order
+    parent : (M,) int64, the mask each component is of
+    """
+    counts, offsets, parent = kernels(backend).morphology_components(
+        *_check.masks(counts, offsets, sizes), connectivity
+    )
+    return counts, offsets, parent
+
+
+def fill_holes(
+    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, connectivity: int = 8, *, backend: str | None = None
+) -> _Runs:
+    """Fill background that is not connected to the image border. `connectivity` is the foreground's."""
+    counts, offsets = kernels(backend).morphology_fill_holes(*_check.masks(counts, offsets, sizes), connectivity)
+    return counts, offsets
+
+
+def remove_small(
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    min_area: int,
+    connectivity: int = 8,
+    *,
+    backend: str | None = None,
+) -> _Runs:
+    """Remove components of fewer than `min_area` pixels."""
+    counts, offsets = kernels(backend).morphology_remove_small(
+        *_check.masks(counts, offsets, sizes), int(min_area), connectivity
+    )
+    return counts, offsets
+
+
+def dilate(
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    radius: float,
+    shape: str = "disc",
+    *,
+    backend: str | None = None,
+) -> _Runs:
+    """All pixels within `radius` pixels of the foreground.
+
+    Parameters
+    ----------
+    shape : {"disc", "square"}
+        Euclidean (dx**2 + dy**2 <= radius**2) or Chebyshev distance.
+    """
+    disc = _check.choice(shape, "shape", square=0, disc=1)
+    counts, offsets = kernels(backend).morphology_dilate(
+        *_check.masks(counts, offsets, sizes), float(radius), bool(disc)
+    )
+    return counts, offsets
+
+
+def erode(
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    radius: float,
+    shape: str = "disc",
+    border: bool = False,
+    *,
+    backend: str | None = None,
+) -> _Runs:
+    """Foreground that is farther than `radius` pixels from the background, and from the image's outside if `border`."""
+    disc = _check.choice(shape, "shape", square=0, disc=1)
+    counts, offsets = kernels(backend).morphology_erode(
+        *_check.masks(counts, offsets, sizes), float(radius), bool(disc), border
+    )
+    return counts, offsets
+
+
+def boundary(
+    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, radius: ArrayLike, *, backend: str | None = None
+) -> _Runs:
+    """Foreground within `radius` pixels (Chebyshev) of the background or of the outside of the image.
+
+    Parameters
+    ----------
+    radius : one integer or (N,)
+
+    Notes
+    -----
+    The inner boundary of Cheng et al., "Boundary IoU" (CVPR 2021), who use 2 % of the image diagonal.
+    """
+    counts, offsets, sizes = _check.masks(counts, offsets, sizes)
+    reach = _check.integers(radius, np.int64, "radius")
+    counts, offsets = kernels(backend).morphology_boundary(
+        counts, offsets, sizes, np.ascontiguousarray(np.broadcast_to(reach, (len(sizes),)))
+    )
+    return counts, offsets

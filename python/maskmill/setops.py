@@ -1,0 +1,82 @@
+"""Set operations on run-length masks (`counts`, `offsets`, `sizes` as in `maskmill.rle`), without decoding."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskmill import _check
+from maskmill._backend import kernels
+
+__all__ = ["complement", "merge", "pairs"]
+
+PAIR_OPS = {"union": 0b1110, "intersection": 0b1000, "xor": 0b0110, "difference": 0b0010}
+GROUP_OPS = {"union": 0, "intersection": 1, "xor": 2, "difference": 3}
+
+
+def merge(
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    groups: ArrayLike,
+    group_sizes: ArrayLike,
+    op: str = "union",
+    *,
+    backend: str | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Merge consecutive masks: group g is masks ``groups[g]`` to ``groups[g + 1] - 1``.
+
+    Parameters
+    ----------
+    groups : (G + 1,) integers, rising, from 0 or more to N or less
+    group_sizes : one (height, width) or (G, 2); needed since a group may be empty
+    op : {"union", "intersection", "xor", "difference"}
+        "difference": the first mask of the group without all others.
+
+    Raises
+    ------
+    ValueError
+        If a mask has another size than its group; names the mask.
+    """
+    starts = _check.integers(groups, np.int64, "groups")
+    counts, offsets = kernels(backend).setops_merge(
+        *_check.masks(counts, offsets, sizes),
+        starts,
+        _check.sizes(group_sizes, max(len(starts) - 1, 0)),
+        _check.choice(op, "op", **GROUP_OPS),
+    )
+    return counts, offsets
+
+
+def pairs(
+    a: tuple[ArrayLike, ArrayLike, ArrayLike],
+    b: tuple[ArrayLike, ArrayLike, ArrayLike],
+    op: str = "union",
+    *,
+    backend: str | None = None,
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Combine mask i of `a` with mask i of `b`; each is (counts, offsets, sizes).
+
+    Parameters
+    ----------
+    op : {"union", "intersection", "xor", "difference"}
+
+    Examples
+    --------
+    >>> from maskmill import rle, setops
+    >>> a, b = rle.encode([[1, 1, 0]]), rle.encode([[0, 1, 1]])
+    >>> setops.pairs(a, b, "difference")[0].tolist()
+    [0, 1, 2]
+    """
+    counts, offsets = kernels(backend).setops_pairs(
+        *_check.masks(*a), *_check.masks(*b), _check.choice(op, "op", **PAIR_OPS)
+    )
+    return counts, offsets
+
+
+def complement(
+    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Exchange foreground and background."""
+    counts, offsets = kernels(backend).setops_complement(*_check.masks(counts, offsets, sizes))
+    return counts, offsets
