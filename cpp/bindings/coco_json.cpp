@@ -63,14 +63,18 @@ py::dict to_dict(CocoCategories&& categories) {
     return out;
 }
 
+// Any contiguous bytes: a bytes object would have to be copied into.
+using Text = const Array<uint8_t>&;
+
+const char* chars(Text text) { return reinterpret_cast<const char*>(text.data()); }
+
 // On malformed text: (what, line, column, position), for Python to put the file's name in front.
-py::object read(const py::bytes& text) {
-    char* data;
-    py::ssize_t n;
-    if (PyBytes_AsStringAndSize(text.ptr(), &data, &n) < 0) throw py::error_already_set();
+py::object read(Text text) {
+    const char* const data = chars(text);
+    const auto n = static_cast<size_t>(text.size());
     CocoFile file;
     try {
-        file = without_gil([&] { return coco_json_read(data, static_cast<size_t>(n)); });
+        file = without_gil([&] { return coco_json_read(data, n); });
     } catch (const json::Error& error) {
         const json::Place place = json::place_of(data, error.position);
         return py::make_tuple(error.what(), place.line, place.column, error.position);
@@ -89,18 +93,6 @@ py::object read(const py::bytes& text) {
 using Rows = const Array<int64_t>&;
 using Positions = const Array<uint64_t>&;
 
-struct Text {
-    const char* data;
-    size_t size;
-};
-
-Text text_of(const py::bytes& text) {
-    char* data;
-    py::ssize_t n;
-    if (PyBytes_AsStringAndSize(text.ptr(), &data, &n) < 0) throw py::error_already_set();
-    return {data, static_cast<size_t>(n)};
-}
-
 // Every row must exist, and its slice lie within the text.
 void check_slices(Rows rows, Positions begin, Positions end, size_t size) {
     require(begin.size() == end.size(), "begin and end must have one length");
@@ -111,26 +103,24 @@ void check_slices(Rows rows, Positions begin, Positions end, size_t size) {
     }
 }
 
-py::tuple masks(const py::bytes& text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end,
+py::tuple masks(Text text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end,
                 Sizes sizes) {
-    const Text t = text_of(text);
-    check_slices(rows, begin, end, t.size);
+    check_slices(rows, begin, end, static_cast<size_t>(text.size()));
     require(kind.size() == begin.size(), "kind must have the length of begin");
     check_sides(sizes, static_cast<size_t>(rows.size()));
     return to_numpy(without_gil([&] {
-        return coco_json_masks(t.data, rows.data(), static_cast<size_t>(rows.size()), kind.data(), begin.data(),
+        return coco_json_masks(chars(text), rows.data(), static_cast<size_t>(rows.size()), kind.data(), begin.data(),
                                end.data(), sizes.data());
     }));
 }
 
-Array<double> keypoints(const py::bytes& text, Rows rows, Positions begin, Positions end, int64_t k) {
-    const Text t = text_of(text);
-    check_slices(rows, begin, end, t.size);
+Array<double> keypoints(Text text, Rows rows, Positions begin, Positions end, int64_t k) {
+    check_slices(rows, begin, end, static_cast<size_t>(text.size()));
     require(k >= 0, "k must be 0 or more");
     Array<double> out({rows.size(), static_cast<py::ssize_t>(k), py::ssize_t{3}});
     double* p = out.mutable_data();
     without_gil([&] {
-        coco_json_keypoints(t.data, rows.data(), static_cast<size_t>(rows.size()), begin.data(), end.data(), k, p);
+        coco_json_keypoints(chars(text), rows.data(), static_cast<size_t>(rows.size()), begin.data(), end.data(), k, p);
     });
     return out;
 }
@@ -178,10 +168,10 @@ py::bytes write(const py::dict& columns, py::ssize_t n) {
 }  // namespace
 
 void register_coco_json(py::module_& m) {
-    m.def("coco_json_read", read, py::arg("text"));
-    m.def("coco_json_masks", masks, py::arg("text"), exact("rows"), exact("kind"), exact("begin"), exact("end"),
+    m.def("coco_json_read", read, exact("text"));
+    m.def("coco_json_masks", masks, exact("text"), exact("rows"), exact("kind"), exact("begin"), exact("end"),
           exact("sizes"));
-    m.def("coco_json_keypoints", keypoints, py::arg("text"), exact("rows"), exact("begin"), exact("end"), py::arg("k"));
+    m.def("coco_json_keypoints", keypoints, exact("text"), exact("rows"), exact("begin"), exact("end"), py::arg("k"));
     m.def("coco_json_write", write, py::arg("columns"), py::arg("n"));
 }
 

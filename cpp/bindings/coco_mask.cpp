@@ -67,6 +67,7 @@ struct Inputs {
     Buffer<double> dt_boxes, gt_boxes;
     Buffer<uint8_t> crowd;
     Buffer<uint32_t> runs;
+    CocoFiller filler;
 };
 
 Inputs& fresh_inputs() {
@@ -362,12 +363,14 @@ PyObject* coco_from_polygons(PyObject*, PyObject* const* args, Py_ssize_t count)
         Inputs& in = fresh_inputs();
         Buffer<double>& ring = in.dt_boxes;
         Buffer<uint32_t>& runs = in.runs;
+        CocoFiller& filler = in.filler;
         for (Py_ssize_t r = 0; r < n; ++r) {
             const Ref item = list_get(args[0], r);
             if (!item || !read_ring(item.get(), ring)) return not_implemented();
             runs.clear();
-            const int64_t bad = polygons_append_coco_ring(ring.data(), ring.size() / 2, h, w, runs);
-            if (bad >= 0) return not_implemented();
+            filler.start(h, w);
+            if (filler.add_ring(ring.data(), ring.size() / 2) >= 0) return not_implemented();
+            filler.finish(runs);
             PyObject* const rle = make_rle(h, w, {runs.data(), runs.size()});
             if (rle == nullptr) return nullptr;
             PyList_SET_ITEM(out.get(), r, rle);

@@ -58,7 +58,8 @@ py::tuple group(Int64s gt_image, Int64s gt_category, Int64s dt_image, Int64s dt_
     Cells out = without_gil([&] { return matching_group(in, use_categories, max_det); });
     return py::make_tuple(to_numpy(std::move(out.category)), to_numpy(std::move(out.image)),
                           to_numpy(std::move(out.gt_cells)), to_numpy(std::move(out.gt_order)),
-                          to_numpy(std::move(out.dt_cells)), to_numpy(std::move(out.dt_order)));
+                          to_numpy(std::move(out.dt_cells)), to_numpy(std::move(out.dt_order)),
+                          to_numpy(std::move(out.dt_score)));
 }
 
 struct Matrices {

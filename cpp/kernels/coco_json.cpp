@@ -79,8 +79,12 @@ bool skip_polygons(Cursor& c) {
         }
         c.array([&] {
             const char first = c.peek();
-            good &= first == '-' || (first >= '0' && first <= '9');
-            c.skip();
+            if (first == '-' || (first >= '0' && first <= '9')) {
+                c.skip_number();
+            } else {
+                good = false;
+                c.skip();
+            }
         });
     });
     return good;

@@ -5,7 +5,6 @@
 #include "kernels/coco_rle.hpp"
 #include "kernels/polygons.hpp"
 #include "support/parallel.hpp"
-#include "support/runs.hpp"
 
 namespace maskmill {
 namespace {
@@ -17,36 +16,22 @@ using json::Slice;
     throw std::invalid_argument("annotation " + std::to_string(row) + ": " + what);
 }
 
-struct Room {
-    Buffer<double> ring;
-    Buffer<uint32_t> next, united;
-};
-
-// Every ring by COCO's rule, then their union.
-void fill_polygons(Cursor& c, int64_t row, int64_t h, int64_t w, Room& s, Buffer<uint32_t>& out) {
-    const size_t first = out.size();
-    const auto pixels = static_cast<uint64_t>(h) * static_cast<uint64_t>(w);
+// Every ring by COCO's rule, and their union.
+void fill_polygons(Cursor& c, int64_t row, int64_t h, int64_t w, CocoFiller& filler, Buffer<double>& ring,
+                   Buffer<uint32_t>& out) {
+    filler.start(h, w);
     size_t rings = 0;
     c.array([&] {
-        s.ring.clear();
-        c.array([&] { s.ring.push(c.number().value); });
-        if (rings == 0 && s.ring.size() <= 4) {
-            fail_row(row, "its first polygon has " + std::to_string(s.ring.size()) + " numbers, not 6 or more");
+        ring.clear();
+        c.array([&] { ring.push(c.number().value); });
+        if (rings++ == 0 && ring.size() <= 4) {
+            fail_row(row, "its first polygon has " + std::to_string(ring.size()) + " numbers, not 6 or more");
         }
-        Buffer<uint32_t>& to = rings == 0 ? out : s.next;
-        if (rings > 0) s.next.clear();
-        const int64_t bad = polygons_append_coco_ring(s.ring.data(), s.ring.size() / 2, h, w, to);
+        const int64_t bad = filler.add_ring(ring.data(), ring.size() / 2);
         if (bad >= 0) fail_row(row, "a polygon has a coordinate that is not finite and at most 4e8");
-        if (rings > 0) {
-            s.united.clear();
-            combine_runs({out.data() + first, out.size() - first}, {s.next.data(), s.next.size()}, 0b1110, pixels,
-                         s.united);
-            out.resize(first);
-            out.append(s.united.data(), s.united.size());
-        }
-        ++rings;
     });
     if (rings == 0) fail_row(row, "its segmentation is an empty list");
+    filler.finish(out);
 }
 
 }  // namespace
@@ -54,14 +39,15 @@ void fill_polygons(Cursor& c, int64_t row, int64_t h, int64_t w, Room& s, Buffer
 Runs coco_json_masks(const char* text, const int64_t* rows, size_t count, const uint8_t* kind, const uint64_t* begin,
                      const uint64_t* end, const int64_t* sizes) {
     return parallel_pieces<uint32_t>(count, 256, [&](size_t first, size_t last, auto& piece) {
-        Room scratch;
+        CocoFiller filler;
+        Buffer<double> ring;
         for (size_t i = first; i < last; ++i) {
             const int64_t row = rows[i];
             const Slice slice{begin[row], end[row]};
             switch (static_cast<SegmentationKind>(kind[row])) {
                 case SegmentationKind::polygons: {
                     Cursor c(text, slice.end, slice.begin);
-                    fill_polygons(c, row, sizes[2 * i], sizes[2 * i + 1], scratch, piece.values);
+                    fill_polygons(c, row, sizes[2 * i], sizes[2 * i + 1], filler, ring, piece.values);
                     break;
                 }
                 case SegmentationKind::rle:

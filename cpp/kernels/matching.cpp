@@ -1,6 +1,7 @@
 #include "kernels/matching.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -42,11 +43,11 @@ double pairwise_sum(const double* a, size_t n) {
 // Greedy matching of one cell for one set of ignore flags.
 class Matcher {
   public:
-    explicit Matcher(const MatchInput& in) : in_(in) {
+    Matcher(const MatchInput& in, bool partners) : in_(in), partners_(partners) {
         for (int64_t t = 0; t < in.threshold_count; ++t) {
             capped_.push_back(std::min(in.thresholds[t], 1 - 1e-10));
         }
-        rising_ = std::is_sorted(capped_.begin(), capped_.end());
+        least_ = capped_.empty() ? 1 : *std::min_element(capped_.begin(), capped_.end());
     }
 
     void cell(size_t c, const Matches& out) {
@@ -59,8 +60,12 @@ class Matcher {
         const size_t gt_total = static_cast<size_t>(in_.cells.gt_cells[in_.cells.n]);
         const auto dt_at = static_cast<size_t>(in_.cells.dt_cells[c]), gt_at = static_cast<size_t>(in_.cells.gt_cells[c]);
         const auto thresholds = static_cast<size_t>(in_.threshold_count);
-        if (gts_ > 0) find_row_maxima();
         have_flags_ = false;
+        area_.resize(dts_);
+        for (size_t d = 0; d < dts_; ++d) {
+            if (dt_at + d + kLookAhead < dt_total) prefetch_row(in_.dt_area + dt_[d + kLookAhead]);
+            area_[d] = in_.dt_area[dt_[d]];
+        }
         for (size_t a = 0; a < static_cast<size_t>(in_.area_count); ++a) {
             const double low = in_.area_ranges[2 * a], high = in_.area_ranges[2 * a + 1];
             out.counted[a * in_.cells.n + c] = set_flags(low, high);
@@ -71,17 +76,18 @@ class Matcher {
             } else {
                 matched_.assign(dts_, 0);
                 ignored_.assign(dts_, 0);
-                partner_.assign(dts_ * thresholds, -1);
-                taker_.assign(gts_ * thresholds, -1);
+                if (partners_) {
+                    partner_.assign(dts_ * thresholds, -1);
+                    taker_.assign(gts_ * thresholds, -1);
+                }
             }
             const uint32_t all = thresholds == 32 ? ~0u : (1u << thresholds) - 1;
             for (size_t d = 0; d < dts_; ++d) {
-                const double area = in_.dt_area[dt_[d]];
-                const bool outside = area < low || area > high;
+                const bool outside = area_[d] < low || area_[d] > high;
                 out.matched[a * dt_total + dt_at + d] = matched_[d];
                 out.ignored[a * dt_total + dt_at + d] = ignored_[d] | (outside ? all & ~matched_[d] : 0);
             }
-            if (out.dt_partner == nullptr) continue;
+            if (!partners_) continue;
             for (size_t t = 0; t < thresholds; ++t) {
                 int32_t* p = out.dt_partner + (a * thresholds + t) * dt_total + dt_at;
                 for (size_t d = 0; d < dts_; ++d) p[d] = partner_[d * thresholds + t];
@@ -92,19 +98,6 @@ class Matcher {
     }
 
   private:
-    // Highest IoU of each detection; infinity where one is NaN, which is below no threshold.
-    void find_row_maxima() {
-        row_max_.resize(dts_);
-        for (size_t d = 0; d < dts_; ++d) {
-            double most = -1;
-            for (size_t g = 0; g < gts_; ++g) {
-                const double v = ious_[d * gts_ + g];
-                if (!(v <= most)) most = std::isnan(v) ? std::numeric_limits<double>::infinity() : v;
-            }
-            row_max_[d] = most;
-        }
-    }
-
     // Flags and order of the ground truth for one area range; returns how many count.
     int64_t set_flags(double low, double high) {
         flags_.resize(gts_);
@@ -128,33 +121,62 @@ class Matcher {
         const auto thresholds = static_cast<size_t>(in_.threshold_count);
         matched_.assign(dts_, 0);
         ignored_.assign(dts_, 0);
-        partner_.assign(dts_ * thresholds, -1);
-        taken_.assign(gts_ * thresholds, 0);
-        taker_.assign(gts_ * thresholds, -1);
+        taken_.assign(gts_, 0);
+        if (partners_) {
+            partner_.assign(dts_ * thresholds, -1);
+            taker_.assign(gts_ * thresholds, -1);
+        }
         for (size_t d = 0; d < dts_; ++d) {
             const double* const iou = ious_ + d * gts_;
-            for (size_t t = 0; t < thresholds; ++t) {
-                if (row_max_[d] < capped_[t]) {
-                    if (rising_) break;
-                    continue;
+            candidates_.clear();  // most detections reach no threshold anywhere
+            for (const uint32_t g : order_) {
+                if (!(iou[g] < least_)) candidates_.push_back(g);
+            }
+            if (candidates_.size() == 1) {  // mostly: all thresholds at once
+                const uint32_t g = candidates_[0];
+                take(d, g, reached(iou[g]) & ~barred(g));
+            } else if (!candidates_.empty()) {
+                for (size_t t = 0; t < thresholds; ++t) {
+                    const int64_t m = best(iou, t);
+                    if (m >= 0) take(d, static_cast<uint32_t>(m), 1u << t);
                 }
-                const int64_t m = best(iou, capped_[t], taken_.data() + t * gts_);
-                if (m < 0) continue;
-                const auto g = static_cast<size_t>(m);
-                taken_[t * gts_ + g] = in_.dt_named[dt_[d]];
-                taker_[t * gts_ + g] = static_cast<int32_t>(d);
-                partner_[d * thresholds + t] = static_cast<int32_t>(g);
-                if (in_.gt_named[gt_[g]] != 0) matched_[d] |= 1u << t;
-                if (flags_[g] != 0) ignored_[d] |= 1u << t;
             }
         }
     }
 
-    // The ground truth that one detection takes, or -1.
-    int64_t best(const double* iou, double least, const uint8_t* taken) const {
+    // Thresholds that an IoU is not below.
+    uint32_t reached(double iou) const {
+        uint32_t bits = 0;
+        for (size_t t = 0; t < capped_.size(); ++t) bits |= static_cast<uint32_t>(!(iou < capped_[t])) << t;
+        return bits;
+    }
+    // Thresholds at which a ground truth can take no more: a crowd always can.
+    uint32_t barred(uint32_t g) const { return in_.gt_crowd[gt_[g]] != 0 ? 0 : taken_[g]; }
+
+    // Detection d takes ground truth g at these thresholds.
+    void take(size_t d, uint32_t g, uint32_t bits) {
+        if (bits == 0) return;
+        if (in_.dt_named[dt_[d]] != 0) {
+            taken_[g] |= bits;
+        } else {
+            taken_[g] &= ~bits;
+        }
+        if (in_.gt_named[gt_[g]] != 0) matched_[d] |= bits;
+        if (flags_[g] != 0) ignored_[d] |= bits;
+        if (!partners_) return;
+        for (; bits != 0; bits &= bits - 1) {
+            const auto t = static_cast<size_t>(std::countr_zero(bits));
+            taker_[t * gts_ + g] = static_cast<int32_t>(d);
+            partner_[d * static_cast<size_t>(in_.threshold_count) + t] = static_cast<int32_t>(g);
+        }
+    }
+
+    // The ground truth that a detection with several candidates takes at threshold t, or -1.
+    int64_t best(const double* iou, size_t t) const {
+        double least = capped_[t];
         int64_t m = -1;
-        for (const uint32_t g : order_) {
-            if (taken[g] != 0 && in_.gt_crowd[gt_[g]] == 0) continue;
+        for (const uint32_t g : candidates_) {
+            if ((barred(g) >> t & 1) != 0) continue;
             if (m >= 0 && flags_[static_cast<size_t>(m)] == 0 && flags_[g] != 0) break;  // ignored ones come last
             if (iou[g] < least) continue;
             least = iou[g];
@@ -164,13 +186,16 @@ class Matcher {
     }
 
     const MatchInput& in_;
-    std::vector<double> capped_, row_max_;
-    bool rising_ = true, have_flags_ = false;
+    const bool partners_;
+    std::vector<double> capped_, area_;
+    double least_ = 1;
+    bool have_flags_ = false;
     const int64_t *gt_ = nullptr, *dt_ = nullptr;
     size_t gts_ = 0, dts_ = 0;
     const double* ious_ = nullptr;
-    std::vector<uint8_t> flags_, last_flags_, taken_;
-    std::vector<uint32_t> order_, matched_, ignored_;
+    std::vector<uint8_t> flags_, last_flags_;
+    std::vector<uint32_t> order_, candidates_;
+    std::vector<uint32_t> taken_, matched_, ignored_;  // bits of thresholds
     std::vector<int32_t> partner_, taker_;  // (dt, threshold), (threshold, gt)
 };
 
@@ -188,15 +213,23 @@ int64_t matching_iou_cells(const CellView& cells, int64_t* iou_cells) {
 
 void matching_box_iou(const CellView& cells, const double* gt_boxes, const double* dt_boxes, const uint8_t* iscrowd,
                       const int64_t* iou_cells, double* ious) {
+    const int64_t dt_total = cells.dt_cells[cells.n];
     parallel_for(cells.n, kGrainCells, [&](size_t begin, size_t end) {
+        std::vector<double> gts;
+        std::vector<uint8_t> crowd;
         for (size_t c = begin; c < end; ++c) {
+            gts.clear();
+            crowd.clear();
+            for (int64_t g = cells.gt_cells[c]; g < cells.gt_cells[c + 1]; ++g) {
+                const int64_t row = cells.gt_order[g];
+                gts.insert(gts.end(), gt_boxes + 4 * row, gt_boxes + 4 * row + 4);
+                crowd.push_back(iscrowd[row]);
+            }
             double* out = ious + iou_cells[c];
             for (int64_t d = cells.dt_cells[c]; d < cells.dt_cells[c + 1]; ++d) {
+                if (d + kLookAhead < dt_total) prefetch_row(dt_boxes + 4 * cells.dt_order[d + kLookAhead]);
                 const double* const dt = dt_boxes + 4 * cells.dt_order[d];
-                for (int64_t g = cells.gt_cells[c]; g < cells.gt_cells[c + 1]; ++g) {
-                    const int64_t row = cells.gt_order[g];
-                    *out++ = coco_box_iou(dt, gt_boxes + 4 * row, iscrowd[row] != 0);
-                }
+                for (size_t g = 0; g < crowd.size(); ++g) *out++ = coco_box_iou(dt, gts.data() + 4 * g, crowd[g] != 0);
             }
         }
     });
@@ -255,7 +288,7 @@ void matching_oks_means(const CellView& cells, const OksInput& in, const int64_t
 void matching_match(const MatchInput& in, const Matches& out) {
     if (in.threshold_count > 32) throw std::invalid_argument("at most 32 thresholds at a time");
     parallel_for(in.cells.n, kGrainCells, [&](size_t begin, size_t end) {
-        Matcher matcher(in);
+        Matcher matcher(in, out.dt_partner != nullptr);
         for (size_t c = begin; c < end; ++c) matcher.cell(c, out);
     });
 }

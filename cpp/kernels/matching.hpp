@@ -18,6 +18,7 @@ namespace maskmill {
 struct Cells {
     Buffer<int64_t> category, image;  // positions in the lists given
     Buffer<int64_t> gt_cells, gt_order, dt_cells, dt_order;
+    Buffer<double> dt_score;  // in the order of dt_order
 };
 
 struct GroupInput {

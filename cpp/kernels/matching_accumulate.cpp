@@ -1,31 +1,22 @@
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "kernels/matching.hpp"
 #include "support/parallel.hpp"
+#include "support/scores.hpp"
 
 namespace maskmill {
 namespace {
 
 constexpr double kSpacing = std::numeric_limits<double>::epsilon();  // np.spacing(1)
 
-// Doubles as integers that rise as the scores fall, NaN last.
-uint64_t falling_key(double score) {
-    if (std::isnan(score)) return ~uint64_t{0};
-    score += 0.0;  // -0 is 0
-    uint64_t bits;
-    std::memcpy(&bits, &score, sizeof(bits));
-    return bits >> 63 ? bits : ~(bits | uint64_t{1} << 63);
-}
-
 // Precision and recall of one category, area range and detection limit. Only true positives matter: between them the
 // recall stands still and the precision falls.
 class Curve {
   public:
-    explicit Curve(const AccumulateInput& in) : in_(in), hits_(static_cast<size_t>(in.threshold_count)) {}
+    explicit Curve(size_t thresholds) : hits_(thresholds) {}
 
     void start() {
         for (auto& list : hits_) list.clear();
@@ -52,36 +43,29 @@ class Curve {
         ++position_;
     }
 
-    // score_at(position): score of the detection there.
-    template <class ScoreAt>
-    void write(size_t t, int64_t counted, ScoreAt&& score_at, double* precision, double* scores, int64_t step,
-               double& recall) {
+    // Writes threshold t: precision[r * step] and scores[r * step] for every recall, and the recall reached.
+    // needed: true positives for each recall; scores_of: score of the detection at each position.
+    void write(size_t t, int64_t counted, const std::vector<size_t>& needed, const std::vector<double>& scores_of,
+               double* precision, double* scores, size_t step, double& recall) {
         auto& hits = hits_[t];
-        const double n = static_cast<double>(counted);
-        recall = position_ > 0 ? static_cast<double>(hits.size()) / n : 0;
+        recall = position_ > 0 ? static_cast<double>(hits.size()) / static_cast<double>(counted) : 0;
         for (size_t i = hits.size(); i-- > 1;) {
             hits[i - 1].precision = std::max(hits[i - 1].precision, hits[i].precision);
         }
-        const auto recalls = static_cast<size_t>(in_.recall_count);
         bool beyond = position_ == 0;
-        for (size_t r = 0; r < recalls; ++r) {
-            double& p = precision[static_cast<int64_t>(r) * step];
-            double& s = scores[static_cast<int64_t>(r) * step];
+        for (size_t r = 0; r < needed.size(); ++r) {
+            double& p = precision[r * step];
+            double& s = scores[r * step];
             p = s = 0;
+            beyond |= needed[r] > hits.size();
             if (beyond) continue;  // pycocotools stops at the first recall that is not reached
-            const double wanted = in_.recalls[r];
-            if (wanted <= 0) {  // any recall is that high, be it 0
+            if (needed[r] == 0) {  // reached by the first detection, whatever it is
                 p = hits.empty() ? 0 : hits[0].precision;
-                s = score_at(0);
-                continue;
+                s = scores_of[0];
+            } else {
+                p = hits[needed[r] - 1].precision;
+                s = scores_of[static_cast<size_t>(hits[needed[r] - 1].position)];
             }
-            const size_t k = first_reaching(hits.size(), wanted, n);
-            if (k == hits.size()) {
-                beyond = true;
-                continue;
-            }
-            p = hits[k].precision;
-            s = score_at(hits[k].position);
         }
     }
 
@@ -92,73 +76,92 @@ class Curve {
     };
     static size_t lowest(uint32_t bits) { return static_cast<size_t>(std::countr_zero(bits)); }
 
-    // The first hit k with (k + 1) / n >= wanted: where numpy's searchsorted, side "left", would insert.
-    static size_t first_reaching(size_t hits, double wanted, double n) {
-        size_t low = 0, high = hits;
-        while (low < high) {
-            const size_t middle = (low + high) / 2;
-            if (static_cast<double>(middle + 1) / n < wanted) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        return low;
-    }
-
-    const AccumulateInput& in_;
     std::vector<std::vector<Hit>> hits_;
     std::vector<int64_t> skipped_;
     int64_t skipped_by_all_ = 0, position_ = 0;
 };
 
-// The cells of one category: [first, last).
-void accumulate_category(const AccumulateInput& in, size_t first, size_t last, double* precision, double* recall,
-                         double* scores) {
-    const auto category = static_cast<int64_t>(in.category[first]);
-    const int64_t begin = in.dt_cells[first], end = in.dt_cells[last];
-    struct Ranked {
-        uint64_t key;
-        uint32_t place;  // in the category
-        uint32_t rank;   // in the cell
-        bool operator<(const Ranked& o) const { return key != o.key ? key < o.key : place < o.place; }
+// The least number of true positives tp with tp / counted >= wanted: where numpy's searchsorted, side "left", would
+// insert into the recalls.
+size_t hits_needed(double wanted, int64_t counted) {
+    if (wanted <= 0) return 0;
+    const auto n = static_cast<double>(counted);
+    const auto reaches = [&](size_t tp) { return static_cast<double>(tp) / n >= wanted; };
+    if (!reaches(static_cast<size_t>(counted))) return static_cast<size_t>(counted) + 1;
+    auto tp = static_cast<size_t>(wanted * n);
+    while (tp > 1 && reaches(tp - 1)) --tp;
+    while (tp < 1 || !reaches(tp)) ++tp;
+    return tp;
+}
+
+// Detections of one category in the order of their scores.
+struct Ranking {
+    Buffer<Ranked> order, spare;
+    std::vector<uint32_t> rank;                     // within the cell, by place
+    struct Shown {                                  // those within a detection limit
+        std::vector<uint32_t> place;
+        std::vector<double> score;
     };
-    std::vector<Ranked> order;
-    order.reserve(static_cast<size_t>(end - begin));
+    std::vector<Shown> shown;  // by limit
+    std::vector<size_t> needed;
+    std::vector<double> precision, scores, recall;  // (T, R, A, M), (T, A, M): one category's share of the results
+};
+
+// The cells of one category: [first, last).
+void accumulate_category(const AccumulateInput& in, size_t first, size_t last, Ranking& w, double* precision,
+                         double* recall, double* scores) {
+    const int64_t begin = in.dt_cells[first], total = in.dt_cells[in.cell_count];
+    w.order.clear();
+    w.rank.clear();
     for (size_t c = first; c < last; ++c) {
         for (int64_t d = in.dt_cells[c]; d < in.dt_cells[c + 1]; ++d) {
-            order.push_back({falling_key(in.score[d]), static_cast<uint32_t>(d - begin),
-                             static_cast<uint32_t>(d - in.dt_cells[c])});
+            w.order.push({falling_key(in.score[d]), static_cast<uint64_t>(d - begin)});
+            w.rank.push_back(static_cast<uint32_t>(d - in.dt_cells[c]));
         }
     }
-    std::sort(order.begin(), order.end());
-    const int64_t total = in.dt_cells[in.cell_count];
-    const int64_t T = in.threshold_count, K = in.category_count, A = in.area_count, M = in.max_det_count,
-                  R = in.recall_count;
-    Curve curve(in);
-    std::vector<uint32_t> shown;  // order's entries within the detection limit
-    for (int64_t m = 0; m < M; ++m) {
-        shown.clear();
-        for (size_t i = 0; i < order.size(); ++i) {
-            if (static_cast<int64_t>(order[i].rank) < in.max_dets[m]) shown.push_back(static_cast<uint32_t>(i));
+    sort_by_key(w.order, w.spare);
+    const auto T = static_cast<size_t>(in.threshold_count), R = static_cast<size_t>(in.recall_count);
+    const auto A = static_cast<size_t>(in.area_count), M = static_cast<size_t>(in.max_det_count);
+    w.precision.assign(T * R * A * M, -1.0);
+    w.scores.assign(T * R * A * M, -1.0);
+    w.recall.assign(T * A * M, -1.0);
+    Curve curve(T);
+    w.shown.resize(M);
+    for (size_t m = 0; m < M; ++m) {
+        Ranking::Shown& shown = w.shown[m];
+        shown.place.clear();
+        shown.score.clear();
+        for (const Ranked& r : w.order) {
+            if (static_cast<int64_t>(w.rank[r.place]) >= in.max_dets[m]) continue;
+            shown.place.push_back(static_cast<uint32_t>(r.place));
+            shown.score.push_back(in.score[begin + static_cast<int64_t>(r.place)]);
         }
-        for (int64_t a = 0; a < A; ++a) {
-            int64_t counted = 0;
-            for (size_t c = first; c < last; ++c) counted += in.counted[a * static_cast<int64_t>(in.cell_count) + static_cast<int64_t>(c)];
-            if (counted == 0) continue;
+    }
+    for (size_t a = 0; a < A; ++a) {
+        int64_t counted = 0;
+        for (size_t c = first; c < last; ++c) counted += in.counted[a * in.cell_count + c];
+        if (counted == 0) continue;
+        w.needed.resize(R);
+        for (size_t r = 0; r < R; ++r) w.needed[r] = hits_needed(in.recalls[r], counted);
+        const uint32_t* matched = in.matched + static_cast<int64_t>(a) * total + begin;
+        const uint32_t* ignored = in.ignored + static_cast<int64_t>(a) * total + begin;
+        for (size_t m = 0; m < M; ++m) {
             curve.start();
-            const uint32_t* matched = in.matched + a * total + begin;
-            const uint32_t* ignored = in.ignored + a * total + begin;
-            for (const uint32_t i : shown) curve.add(matched[order[i].place], ignored[order[i].place]);
-            const auto score_at = [&](int64_t p) { return in.score[begin + order[shown[static_cast<size_t>(p)]].place]; };
-            const int64_t step = K * A * M;
-            for (int64_t t = 0; t < T; ++t) {
-                const int64_t at = ((t * R) * K + category) * A * M + a * M + m;
-                curve.write(static_cast<size_t>(t), counted, score_at, precision + at, scores + at, step,
-                            recall[(t * K + category) * A * M + a * M + m]);
+            for (const uint32_t place : w.shown[m].place) curve.add(matched[place], ignored[place]);
+            for (size_t t = 0; t < T; ++t) {
+                const size_t at = t * R * A * M + a * M + m;
+                curve.write(t, counted, w.needed, w.shown[m].score, w.precision.data() + at, w.scores.data() + at,
+                            A * M, w.recall[(t * A + a) * M + m]);
             }
         }
     }
+    // All of a category's results for one threshold and recall lie side by side.
+    const auto K = static_cast<size_t>(in.category_count), k = static_cast<size_t>(in.category[first]);
+    for (size_t tr = 0; tr < T * R; ++tr) {
+        std::copy_n(w.precision.data() + tr * A * M, A * M, precision + (tr * K + k) * A * M);
+        std::copy_n(w.scores.data() + tr * A * M, A * M, scores + (tr * K + k) * A * M);
+    }
+    for (size_t t = 0; t < T; ++t) std::copy_n(w.recall.data() + t * A * M, A * M, recall + (t * K + k) * A * M);
 }
 
 }  // namespace
@@ -174,8 +177,9 @@ void matching_accumulate(const AccumulateInput& in, double* precision, double* r
     }
     starts.push_back(in.cell_count);
     parallel_for(starts.size() - 1, 1, [&](size_t begin, size_t end) {
+        Ranking workspace;
         for (size_t k = begin; k < end; ++k) {
-            accumulate_category(in, starts[k], starts[k + 1], precision, recall, scores);
+            accumulate_category(in, starts[k], starts[k + 1], workspace, precision, recall, scores);
         }
     });
 }

@@ -1,43 +1,44 @@
 #include <algorithm>
-#include <cmath>
+#include <bit>
 #include <vector>
 
 #include "kernels/matching.hpp"
 #include "support/parallel.hpp"
+#include "support/scores.hpp"
 
 namespace maskmill {
 namespace {
 
-// Position of each id in a list; -1 for the others.
+// Position of each id in a list; -1 for the others. A hash table with linear probing, at most half full.
 class Lookup {
   public:
     Lookup(const int64_t* ids, size_t n) {
-        if (n == 0) return;
-        const auto [low, high] = std::minmax_element(ids, ids + n);
-        low_ = *low;
-        const uint64_t range = static_cast<uint64_t>(*high) - static_cast<uint64_t>(*low);
-        if (range < 8 * n + (1 << 20)) {
-            table_.resize(static_cast<size_t>(range) + 1);
-            std::fill(table_.begin(), table_.end(), -1);
-            for (size_t i = 0; i < n; ++i) table_[static_cast<size_t>(ids[i] - low_)] = static_cast<int64_t>(i);
-            return;
+        size_t size = 16;
+        while (size < 2 * n) size *= 2;
+        shift_ = 64 - std::countr_zero(size);
+        slots_.resize(size);
+        std::fill(slots_.begin(), slots_.end(), Slot{0, -1});
+        for (size_t i = 0; i < n; ++i) {
+            size_t at = hash(ids[i]);
+            while (slots_[at].position >= 0) at = (at + 1) & (size - 1);
+            slots_[at] = {ids[i], static_cast<int64_t>(i)};
         }
-        for (size_t i = 0; i < n; ++i) sorted_.push_back({ids[i], static_cast<int64_t>(i)});
-        std::sort(sorted_.begin(), sorted_.end());
     }
     int64_t operator()(int64_t id) const {
-        if (table_.size() > 0) {
-            const uint64_t at = static_cast<uint64_t>(id) - static_cast<uint64_t>(low_);
-            return id >= low_ && at < table_.size() ? table_[static_cast<size_t>(at)] : -1;
-        }
-        const auto found = std::lower_bound(sorted_.begin(), sorted_.end(), std::pair<int64_t, int64_t>(id, -1));
-        return found != sorted_.end() && found->first == id ? found->second : -1;
+        size_t at = hash(id);
+        while (slots_[at].position >= 0 && slots_[at].id != id) at = (at + 1) & (slots_.size() - 1);
+        return slots_[at].position;
     }
 
   private:
-    int64_t low_ = 0;
-    Buffer<int64_t> table_;
-    std::vector<std::pair<int64_t, int64_t>> sorted_;
+    struct Slot {
+        int64_t id, position;
+    };
+    size_t hash(int64_t id) const {  // Fibonacci hashing: the high bits of a product with 2^64 / golden ratio
+        return static_cast<size_t>(static_cast<uint64_t>(id) * 0x9e3779b97f4a7c15ULL >> shift_);
+    }
+    Buffer<Slot> slots_;
+    int shift_;
 };
 
 // Rows with their category and image as positions, sorted by category (stable), categories being at starts.
@@ -79,9 +80,6 @@ Rows sort_by_category(const int64_t* image, const int64_t* category, size_t n, c
     return out;
 }
 
-// Falling scores, NaN last, ties in the order given: numpy's stable argsort of the negated scores.
-bool scores_before(double a, double b) { return a > b || (std::isnan(b) && !std::isnan(a)); }
-
 // One category's rows sorted by image (stable): a counting sort, or a comparison sort where images are many and rows few.
 void sort_by_image(const Rows& rows, size_t begin, size_t end, size_t images, Buffer<uint64_t>& keys) {
     keys.resize(end - begin);
@@ -104,6 +102,7 @@ void sort_by_image(const Rows& rows, size_t begin, size_t end, size_t images, Bu
 // What one group (a category, or all) contributes.
 struct Part {
     Buffer<int64_t> image, gt_ends, gt_order, dt_ends, dt_order;
+    Buffer<double> dt_score;
 };
 
 void group_one(const Rows& gt, size_t gt_begin, size_t gt_end, const Rows& dt, size_t dt_begin, size_t dt_end,
@@ -111,9 +110,15 @@ void group_one(const Rows& gt, size_t gt_begin, size_t gt_end, const Rows& dt, s
     Buffer<uint64_t> gt_keys, dt_keys;
     sort_by_image(gt, gt_begin, gt_end, images, gt_keys);
     sort_by_image(dt, dt_begin, dt_end, images, dt_keys);
-    const auto by_score = [&](int64_t a, int64_t b) {
-        return scores_before(score[static_cast<size_t>(a)], score[static_cast<size_t>(b)]);
+    struct Ranked {
+        uint64_t key;
+        uint64_t place;  // in the order given: ties keep it
+        int64_t row;
+        double score;
+        bool operator<(const Ranked& o) const { return key != o.key ? key < o.key : place < o.place; }
     };
+    std::vector<Ranked> ranked;
+    const auto most = static_cast<size_t>(std::max<int64_t>(0, max_det));
     size_t g = 0, d = 0;
     while (g < gt_keys.size() || d < dt_keys.size()) {
         uint64_t image = ~uint64_t{0};
@@ -122,14 +127,16 @@ void group_one(const Rows& gt, size_t gt_begin, size_t gt_end, const Rows& dt, s
         for (; g < gt_keys.size() && gt_keys[g] >> 32 == image; ++g) {
             out.gt_order.push(gt.row[gt_begin + static_cast<size_t>(gt_keys[g] & 0xffffffffu)]);
         }
-        const size_t first = out.dt_order.size();
+        ranked.clear();
         for (; d < dt_keys.size() && dt_keys[d] >> 32 == image; ++d) {
-            out.dt_order.push(dt.row[dt_begin + static_cast<size_t>(dt_keys[d] & 0xffffffffu)]);
+            const uint32_t row = dt.row[dt_begin + static_cast<size_t>(dt_keys[d] & 0xffffffffu)];
+            ranked.push_back({falling_key(score[row]), d, row, score[row]});
         }
-        const size_t n = out.dt_order.size() - first;
-        if (n > 1) std::stable_sort(out.dt_order.begin() + first, out.dt_order.end(), by_score);
-        const auto most = static_cast<size_t>(std::max<int64_t>(0, max_det));
-        out.dt_order.resize(first + std::min(n, most));
+        std::sort(ranked.begin(), ranked.end());
+        for (size_t k = 0; k < std::min(most, ranked.size()); ++k) {
+            out.dt_order.push(ranked[k].row);
+            out.dt_score.push(ranked[k].score);
+        }
         out.image.push(static_cast<int64_t>(image));
         out.gt_ends.push(static_cast<int64_t>(out.gt_order.size()));
         out.dt_ends.push(static_cast<int64_t>(out.dt_order.size()));
@@ -170,6 +177,7 @@ Cells matching_group(const GroupInput& in, bool use_categories, int64_t max_det)
         out.image.append(part.image.data(), part.image.size());
         out.gt_order.append(part.gt_order.data(), part.gt_order.size());
         out.dt_order.append(part.dt_order.data(), part.dt_order.size());
+        out.dt_score.append(part.dt_score.data(), part.dt_score.size());
     }
     return out;
 }

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "support/bitplane.hpp"
 #include "support/parallel.hpp"
@@ -18,9 +17,7 @@ size_t grain_of(const Rles& masks) { return masks.n * kGrainRuns / (masks.total_
 
 double checked_radius(double radius) {
     if (!(radius >= 0)) {
-        char text[32];
-        std::snprintf(text, sizeof(text), "%g", radius);
-        throw std::invalid_argument(std::string("radius must be 0 or more, not ") + text);
+        throw std::invalid_argument("radius must be 0 or more, not " + number_text(radius));
     }
     return radius;
 }

@@ -4,12 +4,11 @@
 #include <cmath>
 
 #include "support/parallel.hpp"
+#include "support/points.hpp"
 #include "support/runs.hpp"
 
 namespace maskmill {
 namespace {
-
-constexpr double kLargest = 4e8;  // times 5 it fits an int32, as pycocotools needs
 
 // Where an outline crosses a column: row and, for non_zero, direction.
 struct Crossing {
@@ -35,36 +34,47 @@ class Crossings {
         last_ = std::max(last_, column);
     }
 
-    // Writes the runs in which the sum of turns, from the top of each column, is odd or not zero.
+    // Writes the runs in which the sum of turns, in column order, is odd or not zero. Sums go on from column to column:
+    // a closed outline leaves none, but one that pycocotools draws with a step of two fifths may.
     void write(bool odd, Buffer<uint32_t>& out) {
         sort();
         RunWriter writer(out);
         const auto inside = [&](int32_t sum) { return odd ? (sum & 1) != 0 : sum != 0; };
-        for (int64_t c = 0; c <= last_ - first_; ++c) {
-            const uint64_t column = static_cast<uint64_t>((first_ + c) * height_);
-            int32_t sum = 0;
-            uint64_t open = 0;
-            for (int64_t k = starts_[static_cast<size_t>(c)]; k < starts_[static_cast<size_t>(c) + 1]; ++k) {
-                const Crossing& x = sorted_[static_cast<size_t>(k)];
-                const bool before = inside(sum);
-                sum += x.turn;
-                if (!before && inside(sum)) open = column + x.row;
-                if (before && !inside(sum)) writer.add(open, column + x.row);
-            }
+        const auto pixels = static_cast<uint64_t>(height_ * width_);
+        int32_t sum = 0;
+        uint64_t open = 0;
+        for (const Crossing& x : sorted_) {
+            const uint64_t at = static_cast<uint64_t>(x.column) * static_cast<uint64_t>(height_) + x.row;
+            const bool before = inside(sum);
+            sum += x.turn;
+            if (!before && inside(sum)) open = at;
+            if (before && !inside(sum)) writer.add(open, at);
         }
-        writer.finish(static_cast<uint64_t>(height_ * width_));
+        if (inside(sum)) writer.add(open, pixels);
+        writer.finish(pixels);
+    }
+
+    // Adds one ring's crossings so that the sum is 1 inside of it by parity and 0 outside: rings are united where the
+    // sum of all is not zero.
+    void unite(Crossings& ring) {
+        ring.sort();
+        int32_t turn = 1;
+        for (const Crossing& x : ring.sorted_) {
+            add(x.column, x.row, turn);
+            turn = -turn;
+        }
     }
 
   private:
     // Counting sort by column; within a column there are two or a few more.
     void sort() {
+        sorted_.resize(list_.size());
+        if (list_.size() == 0) return;
         const int64_t columns = last_ - first_ + 1;
-        if (columns <= 0) return;
         starts_.resize(static_cast<size_t>(columns) + 1);
         std::fill(starts_.begin(), starts_.end(), 0);
         for (const Crossing& x : list_) ++starts_[static_cast<size_t>(x.column - first_) + 1];
         for (int64_t c = 0; c < columns; ++c) starts_[static_cast<size_t>(c) + 1] += starts_[static_cast<size_t>(c)];
-        sorted_.resize(list_.size());
         cursor_.resize(static_cast<size_t>(columns));
         std::copy_n(starts_.begin(), columns, cursor_.begin());
         for (const Crossing& x : list_) sorted_[static_cast<size_t>(cursor_[static_cast<size_t>(x.column - first_)]++)] = x;
@@ -142,11 +152,8 @@ void coco_edge(int64_t xs, int64_t ys, int64_t xe, int64_t ye, int64_t height, i
 
 // Adds the crossings of one ring; returns the first bad point, or -1.
 int64_t coco_ring(const double* points, size_t n, int64_t height, int64_t width, Crossings& out) {
-    for (size_t k = 0; k < n; ++k) {
-        const double x = points[2 * k], y = points[2 * k + 1];
-        if (!(std::abs(x) <= kLargest && std::abs(y) <= kLargest)) return static_cast<int64_t>(k);
-    }
-    if (n == 0) return -1;
+    const int64_t bad = find_bad_point(points, n);
+    if (bad >= 0 || n == 0) return bad;
     const int64_t x0 = fifths(points[0]), y0 = fifths(points[1]);
     int64_t x = x0, y = y0;
     for (size_t k = 1; k <= n; ++k) {
@@ -160,10 +167,8 @@ int64_t coco_ring(const double* points, size_t n, int64_t height, int64_t width,
 
 // The same for samples at pixel centres: crossings of the edge with the vertical lines x + 0.5.
 int64_t centre_ring(const double* points, size_t n, int64_t height, int64_t width, Crossings& out) {
-    for (size_t k = 0; k < n; ++k) {
-        const double x = points[2 * k], y = points[2 * k + 1];
-        if (!(std::abs(x) <= kLargest && std::abs(y) <= kLargest)) return static_cast<int64_t>(k);
-    }
+    const int64_t bad = find_bad_point(points, n);
+    if (bad >= 0) return bad;
     for (size_t k = 0; k < n; ++k) {
         const double* a = points + 2 * k;
         const double* b = points + 2 * (k + 1 == n ? 0 : k + 1);
@@ -183,67 +188,80 @@ int64_t centre_ring(const double* points, size_t n, int64_t height, int64_t widt
 }
 
 [[noreturn]] void fail_point(size_t mask, const double* points, int64_t point) {
-    char text[80];
-    std::snprintf(text, sizeof(text), "(%g, %g)", points[2 * point], points[2 * point + 1]);
-    fail_mask(mask, "point " + std::to_string(point) + " of a ring is " + text + ", not finite and at most 4e8");
+    fail_mask(mask, "point " + std::to_string(point) + " of a ring is (" + number_text(points[2 * point]) + ", " +
+                        number_text(points[2 * point + 1]) + "), not finite and at most 4e8");
 }
 
-void rasterize(const Polygons& p, size_t i, FillRule rule, Crossings& crossings, Buffer<uint32_t>& united,
-               Buffer<uint32_t>& out) {
+void rasterize_centres(const Polygons& p, size_t i, bool odd, Crossings& crossings, Buffer<uint32_t>& out) {
     const int64_t h = p.sizes[2 * i], w = p.sizes[2 * i + 1];
-    const auto pixels = static_cast<uint64_t>(h) * static_cast<uint64_t>(w);
     crossings.start(h, w);
-    const size_t first = out.size();
     for (int64_t r = p.masks[i]; r < p.masks[i + 1]; ++r) {
         const double* points = p.points + 2 * p.rings[r];
-        const auto n = static_cast<size_t>(p.rings[r + 1] - p.rings[r]);
-        const int64_t bad = rule == FillRule::coco ? coco_ring(points, n, h, w, crossings)
-                                                   : centre_ring(points, n, h, w, crossings);
+        const int64_t bad = centre_ring(points, static_cast<size_t>(p.rings[r + 1] - p.rings[r]), h, w, crossings);
         if (bad >= 0) fail_point(i, points, bad);
-        if (rule != FillRule::coco || r + 1 == p.masks[i + 1]) continue;
-        // More than one ring under rule coco: each is a mask of its own, and they are united.
-        const size_t own = out.size();
-        crossings.write(true, out);
-        if (own > first) {
-            united.clear();
-            combine_runs({out.data() + first, own - first}, {out.data() + own, out.size() - own}, 0b1110, pixels, united);
-            out.resize(first);
-            out.append(united.data(), united.size());
-        }
-        crossings.start(h, w);
     }
-    const size_t own = out.size();
-    crossings.write(rule != FillRule::non_zero, out);
-    if (own > first) {
-        united.clear();
-        combine_runs({out.data() + first, own - first}, {out.data() + own, out.size() - own}, 0b1110, pixels, united);
-        out.resize(first);
-        out.append(united.data(), united.size());
+    crossings.write(odd, out);
+}
+
+void rasterize_coco(const Polygons& p, size_t i, CocoFiller& filler, Buffer<uint32_t>& out) {
+    filler.start(p.sizes[2 * i], p.sizes[2 * i + 1]);
+    for (int64_t r = p.masks[i]; r < p.masks[i + 1]; ++r) {
+        const double* points = p.points + 2 * p.rings[r];
+        const int64_t bad = filler.add_ring(points, static_cast<size_t>(p.rings[r + 1] - p.rings[r]));
+        if (bad >= 0) fail_point(i, points, bad);
     }
+    filler.finish(out);
 }
 
 }  // namespace
+
+struct CocoFiller::Room {
+    Crossings all, own;
+    int64_t height = 0, width = 0;
+    size_t rings = 0;
+};
+
+CocoFiller::CocoFiller() : room_(std::make_unique<Room>()) {}
+CocoFiller::~CocoFiller() = default;
+
+void CocoFiller::start(int64_t height, int64_t width) {
+    room_->all.start(height, width);
+    room_->height = height;
+    room_->width = width;
+    room_->rings = 0;
+}
+
+int64_t CocoFiller::add_ring(const double* points, size_t n) {
+    Room& r = *room_;
+    if (r.rings == 1) {  // more than one: each is drawn by itself and united
+        std::swap(r.all, r.own);
+        r.all.start(r.height, r.width);
+        r.all.unite(r.own);
+    }
+    if (r.rings++ == 0) return coco_ring(points, n, r.height, r.width, r.all);
+    r.own.start(r.height, r.width);
+    const int64_t bad = coco_ring(points, n, r.height, r.width, r.own);
+    r.all.unite(r.own);
+    return bad;
+}
+
+void CocoFiller::finish(Buffer<uint32_t>& out) { room_->all.write(room_->rings <= 1, out); }
 
 Runs polygons_rasterize(const Polygons& polygons, FillRule rule) {
     const int64_t points = polygons.n == 0 ? 0 : polygons.rings[polygons.masks[polygons.n]];
     const size_t grain = polygons.n * 2048 / (static_cast<size_t>(points) + 1) + 1;
     return parallel_pieces<uint32_t>(polygons.n, grain, [&](size_t begin, size_t end, auto& piece) {
         Crossings crossings;
-        Buffer<uint32_t> united;
+        CocoFiller filler;
         for (size_t i = begin; i < end; ++i) {
-            rasterize(polygons, i, rule, crossings, united, piece.values);
+            if (rule == FillRule::coco) {
+                rasterize_coco(polygons, i, filler, piece.values);
+            } else {
+                rasterize_centres(polygons, i, rule == FillRule::even_odd, crossings, piece.values);
+            }
             piece.close();
         }
     });
-}
-
-int64_t polygons_append_coco_ring(const double* points, size_t n, int64_t height, int64_t width,
-                                  Buffer<uint32_t>& out) {
-    Crossings crossings;
-    crossings.start(height, width);
-    const int64_t bad = coco_ring(points, n, height, width, crossings);
-    if (bad < 0) crossings.write(true, out);
-    return bad;
 }
 
 }  // namespace maskmill

@@ -8,10 +8,12 @@
 //             drawn point by point, and a column of pixels changes where the drawn outline crosses its middle fifth.
 //             Here only these crossings are computed, from the same expressions, so that every bit is the same while
 //             a polygon costs its width, not its length in fifths of a pixel.
-//             Rules even_odd, non_zero: pixel (y, x) is sampled at (x + 0.5, y + 0.5); a sample on an edge belongs to
-//             what lies below or to the right of it.
+//             Rules even_odd, non_zero: pixel (y, x) is sampled at (x + 0.5, y + 0.5); a sample on an edge (up to
+//             rounding) belongs to what lies below or to the right of it.
 // Cost        O(crossings); a polygon of 100 pixels across: about 1 us.
 #pragma once
+
+#include <memory>
 
 #include "support/common.hpp"
 
@@ -30,9 +32,21 @@ struct Polygons {
 // Rule coco: every ring by itself, then their union; a ring of fewer than 3 points is drawn all the same.
 Runs polygons_rasterize(const Polygons& polygons, FillRule rule);
 
-// One ring by rule coco, for callers that go mask by mask. Returns the first point that is not finite or too large, or
-// -1, when the runs were appended.
-int64_t polygons_append_coco_ring(const double* points, size_t n, int64_t height, int64_t width, Buffer<uint32_t>& out);
+// Rule coco for callers that go ring by ring; its memory is used again from mask to mask.
+class CocoFiller {
+  public:
+    CocoFiller();
+    ~CocoFiller();
+    void start(int64_t height, int64_t width);
+    // Returns the first point that is not finite or too large, or -1.
+    int64_t add_ring(const double* points, size_t n);
+    // Appends the runs of the union of all rings.
+    void finish(Buffer<uint32_t>& out);
+
+  private:
+    struct Room;
+    std::unique_ptr<Room> room_;
+};
 
 enum class SimplifyMethod { douglas_peucker = 0, area = 1 };
 

@@ -15,6 +15,9 @@
 
 namespace maskmill {
 
+// Big memory in pages of 2 MB where Linux gives them on request: its first writing then costs a tenth.
+void ask_for_huge_pages(void* p, size_t bytes);
+
 // Memory without constructors: a std::vector would write zeros over every output first, which costs as much
 // as the kernel itself. Grows by realloc (which moves pages, not bytes, when big); freed with std::free, so
 // that a binding can hand the pointer to NumPy.
@@ -93,6 +96,7 @@ class Buffer {
         if (p == nullptr) throw std::bad_alloc();
         data_ = static_cast<T*>(p);
         capacity_ = capacity;
+        ask_for_huge_pages(p, capacity * sizeof(T));
     }
 
     T* data_ = nullptr;
@@ -119,6 +123,15 @@ class Scratch {
     T* data_ = nullptr;
     size_t size_ = 0;
 };
+
+// Rows that are visited in a random order are asked for this many visits ahead.
+constexpr int64_t kLookAhead = 16;
+
+inline void prefetch_row([[maybe_unused]] const void* p) {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(p);
+#endif
+}
 
 // n variable-length items: item i is values[offsets[i] .. offsets[i + 1]).
 template <class T>
@@ -147,8 +160,8 @@ struct Rles {
 using Runs = Ragged<uint32_t>;
 
 // "(480, 640)", as Python prints the size.
-inline std::string size_text(int64_t h, int64_t w) {
-    return "(" + std::to_string(h) + ", " + std::to_string(w) + ")";
-}
+std::string size_text(int64_t h, int64_t w);
+// As Python's f"{value:g}".
+std::string number_text(double value);
 
 }  // namespace maskmill

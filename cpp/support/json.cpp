@@ -1,6 +1,7 @@
 #include "support/json.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstdio>
 
@@ -40,6 +41,44 @@ double parse_double(const char* begin, const char* end, [[maybe_unused]] bool la
 }
 
 }  // namespace
+
+namespace {
+
+// The high bit of every byte that is no digit.
+uint64_t non_digits(uint64_t bytes) {
+    const uint64_t x = bytes ^ 0x3030303030303030ULL;  // digits become 0 to 9
+    return (((x & 0x7f7f7f7f7f7f7f7fULL) + 0x7676767676767676ULL) | x) & 0x8080808080808080ULL;
+}
+
+// Eight bytes that hold digits 0 to 9, the first one in the lowest byte, as a number: pairs, fours, eight.
+uint64_t eight_digits(uint64_t x) {
+    x = x * 10 + (x >> 8);
+    x = ((x & 0x000000ff000000ffULL) * 0x000f424000000064ULL + ((x >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL) >> 32;
+    return x;
+}
+
+constexpr uint64_t kWholeTens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
+}  // namespace
+
+void Cursor::digits(uint64_t& value) {
+    // Eight bytes at a time: where a number ends is hard to guess, and a wrong guess costs more than all its digits.
+    if constexpr (std::endian::native == std::endian::little) {
+        while (size_ - at_ >= 8) {
+            uint64_t bytes;
+            std::memcpy(&bytes, text_ + at_, 8);
+            const uint64_t stops = non_digits(bytes);
+            const int n = stops == 0 ? 8 : std::countr_zero(stops) / 8;
+            if (n == 0) return;
+            // Digits move to the end of the word; zeros in front of them count nothing.
+            const uint64_t moved = (bytes ^ 0x3030303030303030ULL) << (8 * (8 - n));
+            value = value * kWholeTens[n] + eight_digits(moved);
+            at_ += static_cast<size_t>(n);
+            if (n < 8) return;
+        }
+    }
+    while (at_ < size_ && is_digit(text_[at_])) value = value * 10 + static_cast<uint64_t>(text_[at_++] - '0');
+}
 
 void Cursor::fail(const char* expected) const {
     std::string what = std::string("expected ") + expected;
@@ -93,22 +132,22 @@ Number Cursor::number() {
     if (negative) ++at_;
     const size_t digits_begin = at_;
     uint64_t mantissa = 0;
-    while (at_ < size_ && is_digit(text_[at_])) mantissa = mantissa * 10 + static_cast<uint64_t>(text_[at_++] - '0');
+    digits(mantissa);
     const size_t whole = at_ - digits_begin;
     if (whole == 0) fail("a number");
     if (whole > 1 && text_[digits_begin] == '0') {
         at_ = digits_begin;
         fail("a number without leading zero");
     }
-    size_t digits = whole;
+    size_t length = whole;
     int64_t exponent = 0;
     out.is_integer = true;
     if (at_ < size_ && text_[at_] == '.') {
         out.is_integer = false;
         const size_t point = ++at_;
-        while (at_ < size_ && is_digit(text_[at_])) mantissa = mantissa * 10 + static_cast<uint64_t>(text_[at_++] - '0');
+        digits(mantissa);
         if (at_ == point) fail("a digit after '.'");
-        digits += at_ - point;
+        length += at_ - point;
         exponent = -static_cast<int64_t>(at_ - point);
     }
     if (at_ < size_ && (text_[at_] | 0x20) == 'e') {
@@ -122,7 +161,7 @@ Number Cursor::number() {
         if (at_ == power) fail("a digit in the exponent");
         exponent += down ? -e : e;
     }
-    if (digits <= 19) {
+    if (length <= 19) {
         if (out.is_integer && mantissa <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
             out.integer = negative ? -static_cast<int64_t>(mantissa) : static_cast<int64_t>(mantissa);
         } else {
@@ -148,9 +187,10 @@ void Cursor::skip_string() {
 }
 
 void Cursor::skip_number() {
+    uint64_t ignored = 0;
     if (text_[at_] == '-') ++at_;
     const size_t begin = at_;
-    while (at_ < size_ && is_digit(text_[at_])) ++at_;
+    digits(ignored);
     if (at_ == begin) fail("a value");
     if (at_ - begin > 1 && text_[begin] == '0') {
         at_ = begin;
@@ -158,14 +198,14 @@ void Cursor::skip_number() {
     }
     if (at_ < size_ && text_[at_] == '.') {
         const size_t point = ++at_;
-        while (at_ < size_ && is_digit(text_[at_])) ++at_;
+        digits(ignored);
         if (at_ == point) fail("a digit after '.'");
     }
     if (at_ < size_ && (text_[at_] | 0x20) == 'e') {
         ++at_;
         if (at_ < size_ && (text_[at_] == '-' || text_[at_] == '+')) ++at_;
         const size_t power = at_;
-        while (at_ < size_ && is_digit(text_[at_])) ++at_;
+        digits(ignored);
         if (at_ == power) fail("a digit in the exponent");
     }
 }

@@ -63,6 +63,13 @@ class Cursor {
     // Skips one value of any kind and returns its text.
     Slice skip();
 
+    // Whether the text goes on with these characters; if so, they are taken.
+    bool take_text(std::string_view expected) {
+        if (size_ - at_ < expected.size() || std::memcmp(text_ + at_, expected.data(), expected.size()) != 0) return false;
+        at_ += expected.size();
+        return true;
+    }
+
     // visit(key) is called before each value and must read it. Keys are decoded only if they have escapes.
     template <class Visit>
     void object(Visit&& visit) {
@@ -95,9 +102,13 @@ class Cursor {
     // A string's characters as UTF-8 (lone surrogates as three bytes each).
     std::string decode(Slice s) const;
 
+    // Skips a number; the cursor is at its first character.
+    void skip_number();
+
   private:
     void skip_string();
-    void skip_number();
+    // Digits from the cursor on, as many as there are, appended to `value`.
+    void digits(uint64_t& value);
     void skip_word(const char* word);
 
     const char* text_;

@@ -1,1 +1,29 @@
-from maskmill import _core
+"""Run-length masks, polygons and COCO evaluation at memory speed.
+
+`Masks` holds many masks and does everything with them; the modules `rle`, `setops`, `geometry`, `overlap`,
+`morphology`, `polygons` and `outlines` are the same on plain arrays. `maskmill.pycocotools` takes the place of
+pycocotools.
+"""
+
+from maskmill import geometry, morphology, outlines, overlap, polygons, rle, setops
+from maskmill._backend import BackendError, use_backend
+from maskmill._files import FormatError
+from maskmill._version import __version__
+from maskmill.masks import Masks
+from maskmill.polygons import Polygons
+
+__all__ = [
+    "BackendError",
+    "FormatError",
+    "Masks",
+    "Polygons",
+    "__version__",
+    "geometry",
+    "morphology",
+    "outlines",
+    "overlap",
+    "polygons",
+    "rle",
+    "setops",
+    "use_backend",
+]

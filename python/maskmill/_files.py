@@ -1,0 +1,86 @@
+"""Files: written whole or not at all, read with errors that say which file and what was expected."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FormatError(ValueError):
+    """A file is not what it should be. The message names the file, what was expected and what was found."""
+
+
+def need(module: str, extra: str) -> Any:
+    """Import an optional package, or say how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = module.partition(".")[0]
+        raise ImportError(f"{name} is not installed; run: pip install 'maskmill[{extra}]' ({error})") from error
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to under a temporary name beside `path`, renamed at the end; after an error nothing remains."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        # mkstemp makes files for their owner only; a plain open() would have asked the umask.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def read_npz(path: Path, names: Sequence[str], *, mmap: bool) -> dict[str, NDArray[Any]]:
+    """Arrays of an `.npz` file; mapped from disk if stored uncompressed and mmap is set. Never unpickles."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.getinfo(name + ".npy") for name in names}
+            if mmap:
+                return {name: _map_member(path, archive, info) for name, info in members.items()}
+            arrays = {}
+            for name, info in members.items():
+                with archive.open(info) as file:
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+            return arrays
+    except FileNotFoundError:
+        raise
+    except KeyError as error:
+        raise FormatError(f"{path}: expected arrays {', '.join(names)} ({error.args[0]})") from None
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
+        raise FormatError(f"{path}: not a readable .npz file ({error})") from None
+
+
+def _map_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{info.filename} is compressed: load without mmap")
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read_header(member)
+        header = member.tell()
+    if dtype.hasobject:
+        raise ValueError(f"{info.filename} holds Python objects")
+    with open(path, "rb") as file:
+        # The local header repeats the central one with a name and extra field of lengths of its own.
+        file.seek(info.header_offset + 26)
+        name_length, extra_length = np.frombuffer(file.read(4), "<u2").tolist()
+    start = info.header_offset + 30 + name_length + extra_length + header
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")

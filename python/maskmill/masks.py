@@ -1,0 +1,520 @@
+"""`Masks`: many run-length masks in three flat arrays."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskmill import _check, geometry, morphology, outlines, overlap, rle, setops
+from maskmill import polygons as polygons_
+from maskmill.polygons import Polygons
+
+if TYPE_CHECKING:
+    import os
+
+    import pyarrow as pa
+
+__all__ = ["Masks"]
+
+
+class Masks:
+    """N binary masks, each with an image size of its own, run-length encoded.
+
+    Immutable. Indexing by an integer, slice, boolean or integer array gives `Masks` again (slices share memory).
+
+    Parameters
+    ----------
+    counts : (R,) uint32
+        Run lengths, mask by mask; runs go down the columns, background first, as in COCO.
+    offsets : (N + 1,) int64
+        Mask i is ``counts[offsets[i]:offsets[i + 1]]``.
+    sizes : (N, 2) int64, or one (height, width)
+
+    Raises
+    ------
+    ValueError
+        If runs do not sum to the pixels, or a run behind the first is zero (see `Masks.from_coco`, which repairs
+        that); names the mask.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import Masks
+    >>> masks = Masks.encode(np.eye(4, dtype=bool))
+    >>> masks
+    Masks(1 mask, 4 x 4 pixels, 8 runs, 25 % foreground)
+    >>> (masks | ~masks).area.tolist()
+    [16]
+    >>> masks.polygons(rule="coco").to_coco()[0][0][:6]
+    [0.0, 0.0, 1.0, 0.0, 1.0, 1.0]
+    """
+
+    __slots__ = ("counts", "offsets", "sizes")
+    __hash__ = None  # type: ignore[assignment]
+
+    counts: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def __init__(self, counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike) -> None:
+        arrays = _check.masks(counts, offsets, sizes)
+        rle.check(*arrays)
+        self._set(*arrays)
+
+    def _set(self, counts: NDArray[np.uint32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
+        for name, array in (("counts", counts), ("offsets", offsets), ("sizes", sizes)):
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
+    @classmethod
+    def _of(cls, counts: NDArray[np.uint32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Masks:
+        """From arrays that a kernel made: nothing to check."""
+        masks = object.__new__(cls)
+        masks._set(counts, offsets, sizes)
+        return masks
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("Masks are immutable")
+
+    # Making masks
+
+    @classmethod
+    def encode(cls, array: ArrayLike, *, order: str = "NHW") -> Masks:
+        """Encode binary images: (H, W), (N, H, W), or (H, W, N) with order="HWN".
+
+        bool or any integer type, nonzero is foreground; C or Fortran order or strided, without copies.
+        """
+        return cls._of(*rle.encode(array, order=order))
+
+    @classmethod
+    def from_labels(cls, label_image: ArrayLike) -> tuple[Masks, NDArray[np.int64]]:
+        """The masks of all values but 0 of an (H, W) label image, and these values, rising."""
+        counts, offsets, sizes, values = rle.from_labels(label_image)
+        return cls._of(counts, offsets, sizes), values
+
+    @classmethod
+    def from_polygons(cls, polygons: Polygons | Sequence[Any], sizes: ArrayLike, *, rule: str = "coco") -> Masks:
+        """Fill polygons: one list of rings per mask, a ring being flat (x, y, ...) or (K, 2).
+
+        Parameters
+        ----------
+        sizes : one (height, width) or (N, 2)
+        rule : {"coco", "even-odd", "non-zero"}
+            As in `maskmill.polygons.rasterize`.
+        """
+        return cls._of(*polygons_.rasterize(polygons, sizes, rule))
+
+    @classmethod
+    def from_coco(cls, rles: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Masks:
+        """From COCO RLEs, ``{"size": [h, w], "counts": bytes, str or list of int}``, one or many.
+
+        Zero runs behind the first are merged away; anything else that is wrong raises.
+
+        Raises
+        ------
+        ValueError
+            If a string is malformed, or runs do not sum to the pixels; names the mask.
+        """
+        items: Sequence[Mapping[str, Any]] = [rles] if isinstance(rles, Mapping) else rles
+        strings: list[bytes | str] = []
+        plain: list[tuple[int, NDArray[np.uint32]]] = []
+        sizes = np.empty((len(items), 2), np.int64)
+        for i, item in enumerate(items):
+            try:
+                counts = item["counts"]
+                h, w = item["size"]
+                sizes[i] = operator.index(h), operator.index(w)
+            except (TypeError, KeyError, ValueError) as error:
+                raise ValueError(f"mask {i}: must have 'counts' and 'size' [height, width] ({error!r})") from None
+            if isinstance(counts, bytes | str):
+                strings.append(counts)
+            else:
+                try:
+                    plain.append((i, _check.integers(counts, np.uint32, "counts")))
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"mask {i}: {error}") from None
+                strings.append(b"")
+        counts, offsets = rle.from_strings(strings)
+        if plain:
+            parts = [counts[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+            for i, own in plain:
+                parts[i] = own
+            offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
+            counts = np.concatenate(parts)
+        return cls._of(*rle.normalize(counts, offsets, sizes), sizes)
+
+    @classmethod
+    def concatenate(cls, parts: Iterable[Masks]) -> Masks:
+        """All masks of all parts, in order."""
+        whole = [part._compact() for part in parts]
+        if not whole:
+            return cls.empty()
+        ends = np.cumsum([0, *(len(part.counts) for part in whole)], dtype=np.int64)
+        offsets = [part.offsets[:-1] + end for part, end in zip(whole, ends, strict=False)]
+        return cls._of(
+            np.concatenate([part.counts for part in whole]),
+            np.concatenate([*offsets, ends[-1:]]),
+            np.concatenate([part.sizes for part in whole]),
+        )
+
+    @classmethod
+    def empty(cls, sizes: ArrayLike = ()) -> Masks:
+        """Masks without foreground, of sizes (N, 2); none by default."""
+        size = _check.integers(sizes, np.int64, "sizes").reshape(-1, 2)
+        groups = np.zeros(len(size) + 1, np.int64)
+        none = np.empty((0, 2), np.int64)
+        return cls._of(*setops.merge(np.empty(0, np.uint32), np.zeros(1, np.int64), none, groups, size), size)
+
+    # Giving masks back
+
+    def decode(self, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """An (N, H, W) uint8 array of 0 and 1 (each image Fortran-ordered, as the runs are), or `out`, filled.
+
+        `out` may be uint8, int8 or bool, of any strides. All masks must have one size.
+        """
+        return rle.decode(self.counts, self.offsets, self.sizes, out=out)
+
+    def labels(self, values: ArrayLike | None = None, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """One (H, W) label image with 0 for background; where masks overlap, the later one wins.
+
+        Parameters
+        ----------
+        values : (N,) integers, optional
+            Label of each mask; 1 to N by default.
+        out : (H, W) integer array, optional
+            Painted upon; by default zeros of the smallest unsigned type that holds the values.
+        """
+        numbers = np.arange(1, len(self) + 1) if values is None else np.asarray(values)
+        if out is None:
+            if len(self) == 0:
+                raise ValueError("out must be given when there are no masks: the image size is not known")
+            low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+            dtype = np.min_scalar_type(high) if low >= 0 else np.result_type(*map(np.min_scalar_type, (low, -1 - high)))
+            out = np.zeros(tuple(self.sizes[0].tolist()), dtype)
+        return rle.to_labels(self.counts, self.offsets, self.sizes, numbers, out)
+
+    def to_coco(self, *, text: bool = False) -> list[dict[str, Any]]:
+        """COCO RLEs, ``{"size": [h, w], "counts": bytes}``; str counts with text=True, as JSON needs."""
+        strings = rle.to_strings(self.counts, self.offsets)
+        return [
+            {"size": size, "counts": string.decode("ascii") if text else string}
+            for size, string in zip(self.sizes.tolist(), strings, strict=True)
+        ]
+
+    def polygons(self, rule: str = "exact", connectivity: int = 8) -> Polygons:
+        """Outlines along pixel edges that give the masks back; see `maskmill.outlines.trace`.
+
+        "exact": with holes, for even-odd and non-zero filling; "coco": for COCO's own rasteriser.
+        """
+        return outlines.trace(self.counts, self.offsets, self.sizes, rule, connectivity)
+
+    # What they are like
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def area(self) -> NDArray[np.uint64]:
+        """Foreground pixels, (N,) uint64."""
+        return rle.area(self.counts, self.offsets)
+
+    @property
+    def bbox(self) -> NDArray[np.float64]:
+        """(N, 4) float64: x, y, width, height of the foreground in pixels; zeros for empty masks."""
+        return rle.bbox(self.counts, self.offsets, self.sizes)
+
+    @property
+    def nbytes(self) -> int:
+        return int((self.offsets[-1] - self.offsets[0]) * 4 + self.offsets.nbytes + self.sizes.nbytes)
+
+    def iou(self, other: Masks, iscrowd: ArrayLike | None = None) -> NDArray[np.float64]:
+        """(len(self), len(other)) intersection over union; over the own area where `iscrowd[other]`."""
+        return overlap.iou(self._arrays, other._arrays, iscrowd)
+
+    def intersection_area(self, other: Masks) -> NDArray[np.uint64]:
+        """(len(self), len(other)) pixels in common."""
+        return overlap.intersection(self._arrays, other._arrays)
+
+    def nms(self, threshold: float, scores: ArrayLike | None = None) -> NDArray[np.int64]:
+        """Indices of the masks that stay, best first, when each removes later ones of IoU above `threshold`.
+
+        The order is that of falling scores (stable), or as given.
+        """
+        order = np.arange(len(self)) if scores is None else np.argsort(-np.asarray(scores, float), kind="stable")
+        if len(order) != len(self):
+            raise ValueError(f"scores must have {len(self)} elements, not {len(order)}")
+        ranked = self[order]
+        kept: NDArray[np.int64] = order[overlap.nms(*ranked._arrays, threshold)]
+        return kept
+
+    # Set operations
+
+    def _pairs(self, other: object, op: str) -> Masks:
+        if not isinstance(other, Masks):
+            return NotImplemented
+        a, b = self, other
+        if len(a) != len(b) and 1 in (len(a), len(b)):  # one mask with many
+            a, b = (a[np.zeros(len(b), np.int64)], b) if len(a) == 1 else (a, b[np.zeros(len(a), np.int64)])
+        return Masks._of(*setops.pairs(a._arrays, b._arrays, op), a.sizes)
+
+    def __or__(self, other: Masks) -> Masks:
+        return self._pairs(other, "union")
+
+    def __and__(self, other: Masks) -> Masks:
+        return self._pairs(other, "intersection")
+
+    def __xor__(self, other: Masks) -> Masks:
+        return self._pairs(other, "xor")
+
+    def __sub__(self, other: Masks) -> Masks:
+        return self._pairs(other, "difference")
+
+    def __invert__(self) -> Masks:
+        return Masks._of(*setops.complement(*self._arrays), self.sizes)
+
+    def merge(self, groups: ArrayLike, op: str = "union") -> Masks:
+        """Merge runs of consecutive masks: result g is ``op`` over masks ``groups[g]`` to ``groups[g + 1] - 1``.
+
+        op : {"union", "intersection", "xor", "difference"}. Groups must not be empty here.
+        """
+        starts = _check.integers(groups, np.int64, "groups")
+        if np.any(starts[1:] <= starts[:-1]):
+            raise ValueError("groups must rise: an empty group has no image size")
+        sizes = np.ascontiguousarray(self.sizes[starts[:-1]])
+        return Masks._of(*setops.merge(*self._arrays, starts, sizes, op), sizes)
+
+    def _reduce(self, op: str) -> Masks:
+        return self.merge([0, len(self)], op) if len(self) else self
+
+    def union(self) -> Masks:
+        """One mask: the union of all (none of none)."""
+        return self._reduce("union")
+
+    def intersection(self) -> Masks:
+        """One mask: the intersection of all (none of none)."""
+        return self._reduce("intersection")
+
+    # Moving
+
+    def crop(self, boxes: ArrayLike, *, fill: bool = False) -> Masks:
+        """Each mask seen through a box (x, y, width, height), one for all or (N, 4), which may reach beyond the image
+        into `fill`. The results have the size of the boxes."""
+        return Masks._of(*geometry.window(*self._arrays, boxes, fill=fill))
+
+    def pad(self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, *, fill: bool = False) -> Masks:
+        """Add rows and columns (or remove, if negative)."""
+        h, w = self.sizes[:, 0], self.sizes[:, 1]
+        zero = np.zeros_like(h)
+        return self.crop(np.stack([zero - left, zero - top, w + left + right, h + top + bottom], 1), fill=fill)
+
+    def shift(self, dx: int = 0, dy: int = 0, *, fill: bool = False) -> Masks:
+        """Move right by dx and down by dy within images of the same size."""
+        h, w = self.sizes[:, 0], self.sizes[:, 1]
+        zero = np.zeros_like(h)
+        return self.crop(np.stack([zero - dx, zero - dy, w, h], 1), fill=fill)
+
+    def flip(self, *, horizontal: bool = False, vertical: bool = False) -> Masks:
+        """Mirror left-right, top-bottom, or both."""
+        return Masks._of(*geometry.flip(*self._arrays, horizontal=horizontal, vertical=vertical))
+
+    def transpose(self) -> Masks:
+        """Exchange rows and columns."""
+        return Masks._of(*geometry.transpose(*self._arrays))
+
+    # Shape
+
+    def components(self, connectivity: int = 8) -> tuple[Masks, NDArray[np.int64]]:
+        """Connected components of all masks, and the mask each is of."""
+        counts, offsets, parent = morphology.components(*self._arrays, connectivity)
+        return Masks._of(counts, offsets, np.ascontiguousarray(self.sizes[parent])), parent
+
+    def fill_holes(self, connectivity: int = 8) -> Masks:
+        """Fill background that is not connected to the image border."""
+        return Masks._of(*morphology.fill_holes(*self._arrays, connectivity), self.sizes)
+
+    def remove_small(self, min_area: int, connectivity: int = 8) -> Masks:
+        """Remove components of fewer than min_area pixels."""
+        return Masks._of(*morphology.remove_small(*self._arrays, min_area, connectivity), self.sizes)
+
+    def dilate(self, radius: float, shape: str = "disc") -> Masks:
+        """All pixels within radius of the foreground ("disc": Euclidean, "square": Chebyshev)."""
+        return Masks._of(*morphology.dilate(*self._arrays, radius, shape), self.sizes)
+
+    def erode(self, radius: float, shape: str = "disc", border: bool = False) -> Masks:
+        """Foreground farther than radius from the background (and from the image's outside if border)."""
+        return Masks._of(*morphology.erode(*self._arrays, radius, shape, border), self.sizes)
+
+    def boundary(self, radius: ArrayLike | None = None) -> Masks:
+        """Foreground within radius (Chebyshev) of the background or the image's outside.
+
+        By default as Boundary IoU takes it: 2 % of the image diagonal, rounded half to even, at least 1.
+        """
+        if radius is None:
+            diagonal = np.sqrt(self.sizes[:, 0] ** 2 + self.sizes[:, 1] ** 2)
+            radius = np.maximum(1, np.round(0.02 * diagonal)).astype(np.int64)
+        return Masks._of(*morphology.boundary(*self._arrays, radius), self.sizes)
+
+    # Selecting
+
+    @property
+    def _arrays(self) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+        return self.counts, self.offsets, self.sizes
+
+    def __getitem__(self, key: Any) -> Masks:
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step == 1:
+                stop = max(start, stop)
+                return Masks._of(self.counts, self.offsets[start : stop + 1], self.sizes[start:stop])
+            index = np.arange(start, stop, step)
+        elif isinstance(key, int | np.integer):
+            try:
+                start = range(len(self))[key]
+            except IndexError:
+                raise IndexError(f"mask {key} of {len(self)}") from None
+            return Masks._of(self.counts, self.offsets[start : start + 2], self.sizes[start : start + 1])
+        else:
+            index = np.asarray(key)
+            if index.dtype == bool:
+                if index.shape != (len(self),):
+                    raise IndexError(f"a boolean index must have shape ({len(self)},), not {index.shape}")
+                index = np.flatnonzero(index)
+            elif index.size == 0:
+                index = index.astype(np.int64).ravel()
+            elif index.dtype.kind not in "ui" or index.ndim != 1:
+                raise IndexError(f"an index must be integers in one dimension, not {index.dtype} in {index.ndim}")
+        lengths = np.diff(self.offsets)[index]
+        starts = self.offsets[:-1][index]
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        # Position k of the result is k - (its mask's new start) + (its mask's old start).
+        source = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Masks._of(self.counts[source], offsets, np.ascontiguousarray(self.sizes[index]))
+
+    def __iter__(self) -> Iterator[Masks]:
+        return (self[i] for i in range(len(self)))
+
+    def _compact(self) -> Masks:
+        """The same masks, holding no more than their own runs."""
+        start, stop = int(self.offsets[0]), int(self.offsets[-1])
+        if start == 0 and stop == len(self.counts):
+            return self
+        return Masks._of(self.counts[start:stop].copy(), self.offsets - start, self.sizes)
+
+    def equals(self, other: Masks) -> bool:
+        """Whether there are as many masks on both sides, with the same sizes and the same pixels."""
+        if len(self) != len(other) or not np.array_equal(self.sizes, other.sizes):
+            return False
+        a, b = self._compact(), other._compact()
+        return np.array_equal(a.offsets, b.offsets) and np.array_equal(a.counts, b.counts)
+
+    def __eq__(self, other: object) -> bool:
+        return self.equals(other) if isinstance(other, Masks) else NotImplemented
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        own = self._compact()
+        return Masks._of, (np.array(own.counts), np.array(own.offsets), np.array(own.sizes))
+
+    # Files and frames
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write an `.npz` file (uncompressed, so that `load` can map it), by way of a temporary name beside it."""
+        from maskmill._files import written_whole
+
+        own = self._compact()
+        with written_whole(Path(path)) as file:
+            np.savez(file, counts=own.counts, offsets=own.offsets, sizes=own.sizes)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> Masks:
+        """Read what `save` wrote; with mmap=True the arrays stay on disk and are read as needed.
+
+        Raises
+        ------
+        FormatError
+            If the file is not such an `.npz`, is cut short, or holds masks that are not valid.
+        """
+        from maskmill._files import FormatError, read_npz
+
+        arrays = read_npz(Path(path), ("counts", "offsets", "sizes"), mmap=mmap)
+        try:
+            return cls(arrays["counts"], arrays["offsets"], arrays["sizes"])
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"{path}: {error}") from None
+
+    def to_arrow(self) -> pa.Table:
+        """A table with columns height, width (int64) and counts (large_list<uint32>), sharing memory."""
+        from maskmill._files import need
+
+        pa = need("pyarrow", "arrow")
+        own = self._compact()
+        counts = pa.LargeListArray.from_arrays(pa.array(own.offsets), pa.array(own.counts))
+        columns = [pa.array(own.sizes[:, 0]), pa.array(own.sizes[:, 1]), counts]
+        return pa.table(columns, names=["height", "width", "counts"])
+
+    @classmethod
+    def from_arrow(cls, table: Any) -> Masks:
+        """From a table as `to_arrow` makes it (other columns are ignored)."""
+        from maskmill._files import need
+
+        pa = need("pyarrow", "arrow")
+        missing = [name for name in ("height", "width", "counts") if name not in table.column_names]
+        if missing:
+            raise ValueError(f"the table has no column {', '.join(map(repr, missing))}, only {table.column_names}")
+        column = table["counts"].combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.large_list(pa.uint32()))
+        if column.null_count:
+            raise ValueError(f"counts must not be null, but {column.null_count} are")
+        offsets = np.asarray(column.offsets).astype(np.int64)
+        sizes = np.stack([np.asarray(table["height"]), np.asarray(table["width"])], 1)
+        return cls(np.asarray(column.values), offsets, sizes)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_arrow()` to a Parquet file, by way of a temporary name beside it."""
+        from maskmill._files import need, written_whole
+
+        parquet = need("pyarrow.parquet", "arrow")
+        with written_whole(Path(path)) as file:
+            parquet.write_table(self.to_arrow(), file)
+
+    @classmethod
+    def from_parquet(cls, path: str | os.PathLike[str]) -> Masks:
+        """Read what `to_parquet` wrote."""
+        from maskmill._files import FormatError, need
+
+        parquet = need("pyarrow.parquet", "arrow")
+        try:
+            return cls.from_arrow(parquet.read_table(path))
+        except FileNotFoundError:
+            raise
+        except (ValueError, TypeError, OSError) as error:
+            raise FormatError(f"{path}: {error}") from None
+
+    # Looking
+
+    def __repr__(self) -> str:
+        n = len(self)
+        if n == 0:
+            return "Masks(0 masks)"
+        count = f"{n:,} mask{'' if n == 1 else 's'}"
+        if np.all(self.sizes == self.sizes[0]):
+            size = f"{self.sizes[0, 0]} x {self.sizes[0, 1]} pixels"
+        else:
+            low, high = self.sizes.min(0), self.sizes.max(0)
+            size = f"{low[0]} x {low[1]} to {high[0]} x {high[1]} pixels"
+        pixels = int((self.sizes[:, 0] * self.sizes[:, 1]).sum())
+        share = 100 * float(self.area.sum()) / pixels if pixels else 0.0
+        return f"Masks({count}, {size}, {int(self.offsets[-1] - self.offsets[0]):,} runs, {share:.3g} % foreground)"
+
+    def _repr_png_(self) -> bytes | None:
+        """What Jupyter shows: the first masks in colours, scaled down."""
+        from maskmill._picture import contact_sheet
+
+        return contact_sheet(self)

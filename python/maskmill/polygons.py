@@ -1,0 +1,168 @@
+"""Polygons of many masks in three flat arrays; rasterising and simplifying them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskmill import _check
+from maskmill._backend import kernels
+
+__all__ = ["Polygons", "rasterize", "simplify"]
+
+RULES = {"coco": 0, "even-odd": 1, "non-zero": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Polygons:
+    """The rings of N masks.
+
+    Attributes
+    ----------
+    points : (K, 2) float64, x first; pixel (y, x) covers x to x + 1 and y to y + 1
+    rings : (R + 1,) int64; ring r is ``points[rings[r]:rings[r + 1]]``, closed by itself
+    masks : (N + 1,) int64; mask i has rings ``masks[i]`` to ``masks[i + 1] - 1``
+    parent : (R,) int64
+        -1 for an outer ring, else the ring (counted within its mask) that has this one as a hole. All -1 where the
+        source did not say.
+    """
+
+    points: NDArray[np.float64]
+    rings: NDArray[np.int64]
+    masks: NDArray[np.int64]
+    parent: NDArray[np.int64]
+
+    @classmethod
+    def from_lists(cls, polygons: Sequence[Any]) -> Polygons:
+        """From one list of rings per mask, a ring being flat (x, y, x, y, ...) or (K, 2).
+
+        Raises
+        ------
+        ValueError
+            If a ring has an odd number of coordinates or is no list of numbers; names mask and ring.
+
+        Examples
+        --------
+        >>> from maskmill.polygons import Polygons
+        >>> Polygons.from_lists([[[0, 0, 4, 0, 4, 3]], []])
+        Polygons(2 masks, 1 ring, 3 points)
+        """
+        points: list[NDArray[np.float64]] = []
+        masks = [0]
+        for i, rings in enumerate(polygons):
+            if isinstance(rings, dict):
+                raise ValueError(f"mask {i}: must be a list of rings, not a dict; RLEs go to Masks.from_coco")
+            for k, ring in enumerate(rings):
+                try:
+                    array = np.asarray(ring, dtype=np.float64)
+                except (TypeError, ValueError) as error:
+                    raise ValueError(f"mask {i}, ring {k}: must be numbers ({error})") from None
+                if array.ndim == 0:
+                    raise ValueError(f"mask {i}: must be a list of rings, not of numbers")
+                if array.ndim > 2 or (array.ndim == 2 and array.shape[1] != 2) or array.size % 2:
+                    raise ValueError(
+                        f"mask {i}, ring {k}: must be x, y, x, y, ... or have shape (K, 2), not {array.shape}"
+                    )
+                points.append(array.reshape(-1, 2))
+            masks.append(len(points))
+        ends = np.cumsum([0, *map(len, points)], dtype=np.int64)
+        flat = np.concatenate(points) if points else np.empty((0, 2))
+        return cls(
+            np.ascontiguousarray(flat), ends, np.asarray(masks, np.int64), np.full(len(points), -1, np.int64)
+        )
+
+    def __len__(self) -> int:
+        return len(self.masks) - 1
+
+    def __getitem__(self, i: int) -> list[NDArray[np.float64]]:
+        """The rings of mask i, as views (K, 2)."""
+        i = range(len(self))[i]
+        return [self.points[self.rings[r] : self.rings[r + 1]] for r in range(self.masks[i], self.masks[i + 1])]
+
+    def __iter__(self) -> Iterator[list[NDArray[np.float64]]]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        def plural(n: int, word: str) -> str:
+            return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+        rings, points = len(self.rings) - 1, len(self.points)
+        return f"Polygons({plural(len(self), 'mask')}, {plural(rings, 'ring')}, {plural(points, 'point')})"
+
+    def to_coco(self) -> list[list[list[float]]]:
+        """COCO's ``segmentation`` of each mask: a list of flat rings. Holes become rings like any other: trace with
+        ``Masks.polygons("coco")`` when there may be some."""
+        return [[ring.ravel().tolist() for ring in rings] for rings in self]
+
+    def simplify(self, tolerance: float, method: str = "douglas-peucker", *, backend: str | None = None) -> Polygons:
+        """`maskmill.polygons.simplify` on all rings."""
+        points, rings = simplify(self.points, self.rings, tolerance, method, backend=backend)
+        return Polygons(points, rings, self.masks, self.parent)
+
+
+def rasterize(
+    polygons: Polygons | Sequence[Any], sizes: ArrayLike, rule: str = "coco", *, backend: str | None = None
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
+    """Fill polygons.
+
+    Parameters
+    ----------
+    polygons : Polygons, or what `Polygons.from_lists` takes
+    sizes : one (height, width) or (N, 2)
+    rule : {"coco", "even-odd", "non-zero"}
+        "coco": every ring by itself as pycocotools' frPyObjects does, bit for bit, then their union. The other two
+        sample pixel (y, x) at (x + 0.5, y + 0.5) and look at all rings of a mask together, so that holes are holes.
+
+    Returns
+    -------
+    counts, offsets, sizes : masks as in `maskmill.rle`
+
+    Raises
+    ------
+    ValueError
+        On coordinates that are not finite or larger than 4e8; names mask and point.
+    """
+    p = polygons if isinstance(polygons, Polygons) else Polygons.from_lists(polygons)
+    size = _check.sizes(sizes, len(p))
+    counts, offsets = kernels(backend).polygons_rasterize(
+        p.points, p.rings, p.masks, size, _check.choice(rule, "rule", **RULES)
+    )
+    return counts, offsets, size
+
+
+def simplify(
+    points: ArrayLike,
+    rings: ArrayLike,
+    tolerance: float,
+    method: str = "douglas-peucker",
+    *,
+    backend: str | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Closed rings with fewer points, never fewer than 3.
+
+    Parameters
+    ----------
+    points : (K, 2), x first
+    rings : (R + 1,) offsets into points
+    tolerance : float
+        In pixels ("douglas-peucker": no dropped point is farther from the result) or square pixels ("area": the
+        symmetric difference of each ring and its result is at most this).
+    method : {"douglas-peucker", "area"}
+
+    Notes
+    -----
+    Douglas and Peucker, Cartographica 10 (1973) 112, doi:10.3138/FM57-6770-U75U-7727; triangles as in Visvalingam and
+    Whyatt, The Cartographic Journal 30 (1993) 46, doi:10.1179/000870493786962263.
+    """
+    numbers = {"douglas-peucker": 0, "area": 1}
+    out, offsets = kernels(backend).polygons_simplify(
+        _check.floats(points, 2, "points"),
+        _check.integers(rings, np.int64, "rings"),
+        float(tolerance),
+        _check.choice(method, "method", **numbers),
+    )
+    return out, offsets
