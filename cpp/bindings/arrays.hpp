@@ -3,6 +3,7 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include "support/common.hpp"
 
@@ -12,6 +13,16 @@ namespace py = pybind11;
 
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
+
+// The array itself: never a converted copy, so that pointers into it stay good while the caller holds the object.
+template <class T>
+Array<T> exact_array(const py::handle& object, const char* name) {
+    if (!py::isinstance<Array<T>>(object)) {
+        throw py::type_error(std::string(name) + " must be a C-contiguous array of " +
+                             py::cast<std::string>(py::str(py::dtype::of<T>())));
+    }
+    return py::reinterpret_borrow<Array<T>>(object);
+}
 
 // Hands the memory to NumPy: nothing is copied.
 template <class T>

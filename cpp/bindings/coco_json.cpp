@@ -1,5 +1,9 @@
 #include "kernels/coco_json.hpp"
 
+#if !defined(_WIN32)
+#include <unistd.h>
+#endif
+
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
 
@@ -81,6 +85,7 @@ py::object read(Text text) {
     }
     py::dict out;
     out["is_results"] = file.is_results;
+    out["long_integers"] = file.long_integers;
     out["annotations"] = to_dict(std::move(file.rows));
     out["images"] = to_dict(std::move(file.images));
     out["categories"] = to_dict(std::move(file.categories));
@@ -88,6 +93,35 @@ py::object read(Text text) {
     for (const auto& s : file.sections) sections.append(py::make_tuple(s.key.begin, s.key.end, s.value.begin, s.value.end));
     out["sections"] = sections;
     return out;
+}
+
+// Columns of a file of box results, read through its descriptor; None if it is anything else.
+py::object read_boxes([[maybe_unused]] int descriptor, [[maybe_unused]] size_t size) {
+#if defined(_WIN32)
+    return py::none();  // no reading at an offset: the file is read as a whole
+#else
+    const ByteSource source = [descriptor](size_t offset, char* to, size_t n) {
+        while (n > 0) {
+            const ssize_t got = pread(descriptor, to, n, static_cast<off_t>(offset));
+            if (got <= 0) return false;
+            offset += static_cast<size_t>(got);
+            to += got;
+            n -= static_cast<size_t>(got);
+        }
+        return true;
+    };
+    CocoBoxes boxes;
+    if (!without_gil([&] { return coco_json_read_boxes(source, size, boxes); })) return py::none();
+    py::dict out;
+    out["n"] = boxes.n;
+    out["keys"] = py::make_tuple(boxes.keys[0], boxes.keys[1], boxes.keys[2], boxes.keys[3]);
+    out["image_id"] = to_numpy(std::move(boxes.image_id));
+    out["category_id"] = to_numpy(std::move(boxes.category_id));
+    out["bbox"] = to_numpy(std::move(boxes.bbox), {static_cast<py::ssize_t>(boxes.n), 4});
+    out["score"] = to_numpy(std::move(boxes.score));
+    out["integers"] = to_numpy(std::move(boxes.integers));
+    return out;
+#endif
 }
 
 using Rows = const Array<int64_t>&;
@@ -108,10 +142,20 @@ py::tuple masks(Text text, Rows rows, const Array<uint8_t>& kind, Positions begi
     check_slices(rows, begin, end, static_cast<size_t>(text.size()));
     require(kind.size() == begin.size(), "kind must have the length of begin");
     check_sides(sizes, static_cast<size_t>(rows.size()));
+    const Segmentations segmentations{chars(text), kind.data(), begin.data(), end.data()};
     return to_numpy(without_gil([&] {
-        return coco_json_masks(chars(text), rows.data(), static_cast<size_t>(rows.size()), kind.data(), begin.data(),
-                               end.data(), sizes.data());
+        return coco_json_masks(segmentations, rows.data(), static_cast<size_t>(rows.size()), sizes.data());
     }));
+}
+
+Array<double> areas(Text text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end) {
+    check_slices(rows, begin, end, static_cast<size_t>(text.size()));
+    require(kind.size() == begin.size(), "kind must have the length of begin");
+    const Segmentations segmentations{chars(text), kind.data(), begin.data(), end.data()};
+    Array<double> out(rows.size());
+    double* p = out.mutable_data();
+    without_gil([&] { coco_json_areas(segmentations, rows.data(), static_cast<size_t>(rows.size()), p); });
+    return out;
 }
 
 Array<double> keypoints(Text text, Rows rows, Positions begin, Positions end, int64_t k) {
@@ -128,11 +172,12 @@ Array<double> keypoints(Text text, Rows rows, Positions begin, Positions end, in
 template <class T>
 const T* column(const py::dict& columns, const char* name, py::ssize_t n, py::ssize_t width = 1) {
     if (!columns.contains(name)) return nullptr;
-    const auto array = py::cast<py::array>(columns[name]);
-    if (!py::isinstance<Array<T>>(array) || array.size() != n * width) {
-        throw py::value_error(std::string("column '") + name + "' has the wrong dtype, order or length");
+    const auto array = exact_array<T>(columns[name], name);
+    if (array.size() != n * width) {
+        throw py::value_error("column '" + std::string(name) + "' must have " + std::to_string(n * width) +
+                              " elements, not " + std::to_string(array.size()));
     }
-    return static_cast<const T*>(array.data());
+    return array.data();
 }
 
 py::bytes write(const py::dict& columns, py::ssize_t n) {
@@ -147,14 +192,14 @@ py::bytes write(const py::dict& columns, py::ssize_t n) {
     rows.iscrowd = column<uint8_t>(columns, "iscrowd", n);
     Rles own;
     if (columns.contains("counts")) {
-        own = rles(py::cast<Array<uint32_t>>(columns["counts"]), py::cast<Array<int64_t>>(columns["offsets"]),
-                   py::cast<Array<int64_t>>(columns["sizes"]));
+        own = rles(exact_array<uint32_t>(columns["counts"], "counts"), exact_array<int64_t>(columns["offsets"], "offsets"),
+                   exact_array<int64_t>(columns["sizes"], "sizes"));
         require(own.n == rows.n, "there must be one mask per row");
         rows.masks = &own;
     } else if (columns.contains("points")) {
-        const auto points = py::cast<Array<double>>(columns["points"]);
-        const auto rings = py::cast<Array<int64_t>>(columns["rings"]);
-        const auto polygons = py::cast<Array<int64_t>>(columns["masks"]);
+        const auto points = exact_array<double>(columns["points"], "points");
+        const auto rings = exact_array<int64_t>(columns["rings"], "rings");
+        const auto polygons = exact_array<int64_t>(columns["masks"], "masks");
         const size_t ring_count = checked_items(rings, points.size() / 2);
         require(checked_items(polygons, static_cast<py::ssize_t>(ring_count)) == rows.n, "there must be one polygon list per row");
         rows.points = points.data();
@@ -169,8 +214,10 @@ py::bytes write(const py::dict& columns, py::ssize_t n) {
 
 void register_coco_json(py::module_& m) {
     m.def("coco_json_read", read, exact("text"));
+    m.def("coco_json_read_boxes", read_boxes, py::arg("descriptor"), py::arg("size"));
     m.def("coco_json_masks", masks, exact("text"), exact("rows"), exact("kind"), exact("begin"), exact("end"),
           exact("sizes"));
+    m.def("coco_json_areas", areas, exact("text"), exact("rows"), exact("kind"), exact("begin"), exact("end"));
     m.def("coco_json_keypoints", keypoints, exact("text"), exact("rows"), exact("begin"), exact("end"), py::arg("k"));
     m.def("coco_json_write", write, py::arg("columns"), py::arg("n"));
 }

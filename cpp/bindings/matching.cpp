@@ -1,8 +1,12 @@
 #include "kernels/matching.hpp"
 
+#include <optional>
+
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
+#include "kernels/coco_json.hpp"
 #include "kernels/overlap.hpp"
+#include "support/runs.hpp"
 
 namespace maskmill {
 namespace {
@@ -62,6 +66,13 @@ py::tuple group(Int64s gt_image, Int64s gt_category, Int64s dt_image, Int64s dt_
                           to_numpy(std::move(out.dt_score)));
 }
 
+bool all_known(Int64s values, Int64s ids) {
+    return without_gil([&] {
+        return matching_all_known(values.data(), static_cast<size_t>(values.size()), ids.data(),
+                                  static_cast<size_t>(ids.size()));
+    });
+}
+
 struct Matrices {
     Array<int64_t> cells;
     Array<double> ious;
@@ -92,6 +103,25 @@ py::tuple box_iou(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_o
     return py::make_tuple(m.ious, m.cells);
 }
 
+// Masks that are there already.
+MaskSource source_of(const Rles& masks) {
+    class Reader : public MaskReader {
+      public:
+        explicit Reader(const Rles& m) : masks_(m) {}
+        void read(int64_t index, Buffer<uint32_t>& runs, int64_t& height, int64_t& width) override {
+            const auto i = static_cast<size_t>(index);
+            check_sum(i, masks_.runs(i), masks_.pixels(i));
+            runs.append(masks_.runs(i).data(), masks_.run_count(i));
+            height = masks_.height(i);
+            width = masks_.width(i);
+        }
+
+      private:
+        const Rles& masks_;
+    };
+    return [&masks] { return std::make_unique<Reader>(masks); };
+}
+
 py::tuple mask_iou(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order, Counts gt_counts,
                    Offsets gt_offsets, Sizes gt_sizes, Counts dt_counts, Offsets dt_offsets, Sizes dt_sizes,
                    Flags iscrowd) {
@@ -102,7 +132,45 @@ py::tuple mask_iou(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_
     Matrices m = matrices_of(cells);
     const CellPairs pairs{cells.dt_order, cells.dt_cells, cells.gt_order, cells.gt_cells, m.cells.data(), cells.n};
     double* ious = m.ious.mutable_data();
-    without_gil([&] { overlap_iou_cells(dt, gt, iscrowd.data(), pairs, ious); });
+    without_gil([&] { overlap_iou_cells(source_of(dt), source_of(gt), iscrowd.data(), pairs, ious); });
+    return py::make_tuple(m.ious, m.cells);
+}
+
+// Where the segmentations of a file are: (text, kind, begin, end), and the sizes of the masks they make.
+struct Texts {
+    Segmentations segmentations;
+    const int64_t* sizes;
+    py::ssize_t rows;
+};
+
+Texts texts_of(const py::tuple& parts) {
+    require(parts.size() == 5, "segmentations must be (text, kind, begin, end, sizes)");
+    const auto text = exact_array<uint8_t>(parts[0], "text"), kind = exact_array<uint8_t>(parts[1], "kind");
+    const auto begin = exact_array<uint64_t>(parts[2], "begin"), end = exact_array<uint64_t>(parts[3], "end");
+    const auto sizes = exact_array<int64_t>(parts[4], "sizes");
+    const py::ssize_t n = kind.size();
+    require(begin.size() == n && end.size() == n, "kind, begin and end must have one length");
+    check_sides(sizes, static_cast<size_t>(n));
+    for (py::ssize_t i = 0; i < n; ++i) {
+        require(begin.data()[i] <= end.data()[i] && end.data()[i] <= static_cast<uint64_t>(text.size()),
+                "a segmentation lies outside of the text");
+    }
+    return {{reinterpret_cast<const char*>(text.data()), kind.data(), begin.data(), end.data()}, sizes.data(), n};
+}
+
+// The same from the text of two files: no mask is kept.
+py::tuple text_iou(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order, const py::tuple& gt_parts,
+                   const py::tuple& dt_parts, Flags iscrowd) {
+    const Texts gt = texts_of(gt_parts), dt = texts_of(dt_parts);
+    require_length(iscrowd.size(), gt.rows, "iscrowd");
+    const CellView cells = cells_of(gt_cells, gt_order, dt_cells, dt_order, gt.rows, dt.rows);
+    Matrices m = matrices_of(cells);
+    const CellPairs pairs{cells.dt_order, cells.dt_cells, cells.gt_order, cells.gt_cells, m.cells.data(), cells.n};
+    double* ious = m.ious.mutable_data();
+    without_gil([&] {
+        overlap_iou_cells(coco_json_mask_source(dt.segmentations, dt.sizes),
+                          coco_json_mask_source(gt.segmentations, gt.sizes), iscrowd.data(), pairs, ious);
+    });
     return py::make_tuple(m.ious, m.cells);
 }
 
@@ -151,7 +219,9 @@ Array<double> oks_means(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64
     return out;
 }
 
-py::tuple match(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order, Doubles ious, Int64s iou_cells,
+py::tuple match(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order,
+                const std::optional<Array<double>>& ious, const std::optional<Array<int64_t>>& iou_cells,
+                const std::optional<Array<double>>& gt_boxes, const std::optional<Array<double>>& dt_boxes,
                 Doubles gt_area, Flags gt_ignore, Flags gt_crowd, Flags gt_named, Doubles dt_area, Flags dt_named,
                 Doubles thresholds, Doubles area_ranges, bool partners) {
     const py::ssize_t gts = gt_area.size(), dts = dt_area.size();
@@ -161,15 +231,26 @@ py::tuple match(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_ord
     require_length(dt_named.size(), dts, "dt_named");
     MatchInput in;
     in.cells = cells_of(gt_cells, gt_order, dt_cells, dt_order, gts, dts);
-    require_length(iou_cells.size(), static_cast<py::ssize_t>(in.cells.n) + 1, "iou_cells");
-    Array<int64_t> expected(iou_cells.size());
-    require_length(ious.size(), static_cast<py::ssize_t>(matching_iou_cells(in.cells, expected.mutable_data())), "ious");
-    require(std::equal(iou_cells.data(), iou_cells.data() + iou_cells.size(), expected.data()),
-            "iou_cells do not fit the cells");
+    in.ious = in.gt_boxes = in.dt_boxes = nullptr;
+    in.iou_cells = nullptr;
+    if (ious && iou_cells) {
+        require_length(iou_cells->size(), static_cast<py::ssize_t>(in.cells.n) + 1, "iou_cells");
+        Array<int64_t> expected(iou_cells->size());
+        const int64_t total = matching_iou_cells(in.cells, expected.mutable_data());
+        require_length(ious->size(), static_cast<py::ssize_t>(total), "ious");
+        require(std::equal(iou_cells->data(), iou_cells->data() + iou_cells->size(), expected.data()),
+                "iou_cells do not fit the cells");
+        in.ious = ious->data();
+        in.iou_cells = iou_cells->data();
+    } else {
+        require(gt_boxes && dt_boxes, "there must be ious and iou_cells, or gt_boxes and dt_boxes");
+        require_length(rows_of(*gt_boxes, 4, "gt_boxes"), gts, "gt_boxes");
+        require_length(rows_of(*dt_boxes, 4, "dt_boxes"), dts, "dt_boxes");
+        in.gt_boxes = gt_boxes->data();
+        in.dt_boxes = dt_boxes->data();
+    }
     const auto areas = static_cast<int64_t>(rows_of(area_ranges, 2, "area_ranges"));
     const auto thrs = static_cast<int64_t>(thresholds.size());
-    in.ious = ious.data();
-    in.iou_cells = iou_cells.data();
     in.gt_area = gt_area.data();
     in.gt_ignore = gt_ignore.data();
     in.gt_crowd = gt_crowd.data();
@@ -182,7 +263,7 @@ py::tuple match(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_ord
     in.area_count = areas;
     const auto dt_total = static_cast<py::ssize_t>(in.cells.dt_cells[in.cells.n]);
     const auto gt_total = static_cast<py::ssize_t>(in.cells.gt_cells[in.cells.n]);
-    Array<uint32_t> matched({static_cast<py::ssize_t>(areas), dt_total}), ignored({static_cast<py::ssize_t>(areas), dt_total});
+    Array<uint16_t> matched({static_cast<py::ssize_t>(areas), dt_total}), ignored({static_cast<py::ssize_t>(areas), dt_total});
     Array<int64_t> counted({static_cast<py::ssize_t>(areas), static_cast<py::ssize_t>(in.cells.n)});
     Array<int32_t> dt_partner({static_cast<py::ssize_t>(partners ? areas : 0), static_cast<py::ssize_t>(thrs), dt_total});
     Array<int32_t> gt_partner({static_cast<py::ssize_t>(partners ? areas : 0), static_cast<py::ssize_t>(thrs), gt_total});
@@ -192,8 +273,8 @@ py::tuple match(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_ord
     return py::make_tuple(matched, ignored, counted, dt_partner, gt_partner);
 }
 
-py::tuple accumulate(Int64s category, Int64s dt_cells, Doubles score, const Array<uint32_t>& matched,
-                     const Array<uint32_t>& ignored, Int64s counted, int64_t category_count, int64_t threshold_count,
+py::tuple accumulate(Int64s category, Int64s dt_cells, Doubles score, const Array<uint16_t>& matched,
+                     const Array<uint16_t>& ignored, Int64s counted, int64_t category_count, int64_t threshold_count,
                      Doubles recalls, Int64s max_dets) {
     const size_t n = checked_items(dt_cells, score.size());
     require_length(category.size(), static_cast<py::ssize_t>(n), "category");
@@ -203,7 +284,7 @@ py::tuple accumulate(Int64s category, Int64s dt_cells, Doubles score, const Arra
     require(matched.ndim() == 2 && matched.shape(0) == areas && matched.shape(1) == total && ignored.ndim() == 2 &&
                 ignored.shape(0) == areas && ignored.shape(1) == total,
             "matched and ignored must have shape (A, detections)");
-    require(threshold_count >= 0 && threshold_count <= 32, "threshold_count must be 0 to 32");
+    require(threshold_count >= 0 && threshold_count <= 16, "threshold_count must be 0 to 16");
     for (size_t c = 0; c < n; ++c) {
         const int64_t k = category.data()[c];
         require(k >= 0 && k < category_count && (c == 0 || k >= category.data()[c - 1]), "category must rise below category_count");
@@ -224,11 +305,14 @@ py::tuple accumulate(Int64s category, Int64s dt_cells, Doubles score, const Arra
 void register_matching(py::module_& m) {
     m.def("matching_group", group, exact("gt_image"), exact("gt_category"), exact("dt_image"), exact("dt_category"),
           exact("dt_score"), exact("image_ids"), exact("category_ids"), py::arg("use_categories"), py::arg("max_det"));
+    m.def("matching_all_known", all_known, exact("values"), exact("ids"));
     m.def("matching_box_iou", box_iou, exact("gt_cells"), exact("gt_order"), exact("dt_cells"), exact("dt_order"),
           exact("gt_boxes"), exact("dt_boxes"), exact("iscrowd"));
     m.def("matching_mask_iou", mask_iou, exact("gt_cells"), exact("gt_order"), exact("dt_cells"), exact("dt_order"),
           exact("gt_counts"), exact("gt_offsets"), exact("gt_sizes"), exact("dt_counts"), exact("dt_offsets"),
           exact("dt_sizes"), exact("iscrowd"));
+    m.def("matching_text_iou", text_iou, exact("gt_cells"), exact("gt_order"), exact("dt_cells"), exact("dt_order"),
+          py::arg("gt"), py::arg("dt"), exact("iscrowd"));
     m.def("matching_oks_exponents", oks_exponents, exact("gt_cells"), exact("gt_order"), exact("dt_cells"),
           exact("dt_order"), exact("gt_points"), exact("gt_boxes"), exact("gt_area"), exact("dt_points"),
           exact("variances"));
@@ -236,7 +320,8 @@ void register_matching(py::module_& m) {
           exact("gt_points"), exact("gt_boxes"), exact("gt_area"), exact("dt_points"), exact("variances"),
           exact("iou_cells"), exact("exponentials"));
     m.def("matching_match", match, exact("gt_cells"), exact("gt_order"), exact("dt_cells"), exact("dt_order"),
-          exact("ious"), exact("iou_cells"), exact("gt_area"), exact("gt_ignore"), exact("gt_crowd"),
+          exact("ious"), exact("iou_cells"), exact("gt_boxes"), exact("dt_boxes"), exact("gt_area"),
+          exact("gt_ignore"), exact("gt_crowd"),
           exact("gt_named"), exact("dt_area"), exact("dt_named"), exact("thresholds"), exact("area_ranges"),
           py::arg("partners") = false);
     m.def("matching_accumulate", accumulate, exact("category"), exact("dt_cells"), exact("score"), exact("matched"),

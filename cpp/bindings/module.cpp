@@ -13,5 +13,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     maskmill::register_outlines(m);
     maskmill::register_matching(m);
     maskmill::register_coco_json(m);
+    maskmill::register_coco_rle(m);
+    maskmill::register_coco_dicts(m);
     maskmill::register_coco_mask(m);
 }

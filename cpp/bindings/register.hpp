@@ -15,6 +15,8 @@ void register_polygons(pybind11::module_& m);
 void register_outlines(pybind11::module_& m);
 void register_matching(pybind11::module_& m);
 void register_coco_json(pybind11::module_& m);
+void register_coco_rle(pybind11::module_& m);
+void register_coco_dicts(pybind11::module_& m);
 void register_coco_mask(pybind11::module_& m);
 
 }  // namespace maskmill

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 
 #include "support/parallel.hpp"
@@ -26,7 +27,7 @@ bool read_integer(Cursor& c, int64_t& out) {
     return number.is_integer && out >= -kExact && out <= kExact;
 }
 
-bool read_double(Cursor& c, double& out) {
+bool read_double(Cursor& c, double& out, bool* is_integer = nullptr) {
     const char first = c.peek();
     if (first != '-' && (first < '0' || first > '9')) {
         c.skip();
@@ -34,6 +35,7 @@ bool read_double(Cursor& c, double& out) {
     }
     const json::Number number = c.number();
     out = number.value;
+    if (is_integer != nullptr) *is_integer = number.is_integer;
     return std::isfinite(out) && (!number.is_integer || (number.integer >= -kExact && number.integer <= kExact));
 }
 
@@ -68,10 +70,13 @@ bool read_flag(Cursor& c, uint8_t& out) {
     return good;
 }
 
-// A list of lists of numbers, skipped.
+// Polygons, skipped. True if they are as pycocotools takes them: lists of numbers, none huge, more than four in the
+// first.
 bool skip_polygons(Cursor& c) {
     bool good = true;
+    size_t rings = 0;
     c.array([&] {
+        size_t numbers = 0;
         if (c.peek() != '[') {
             good = false;
             c.skip();
@@ -80,14 +85,16 @@ bool skip_polygons(Cursor& c) {
         c.array([&] {
             const char first = c.peek();
             if (first == '-' || (first >= '0' && first <= '9')) {
-                c.skip_number();
+                good &= c.skip_number();
             } else {
                 good = false;
                 c.skip();
             }
+            ++numbers;
         });
+        if (rings++ == 0) good &= numbers > 4;
     });
-    return good;
+    return good && rings > 0;
 }
 
 struct Segmentation {
@@ -142,10 +149,37 @@ bool read_segmentation(Cursor& c, Segmentation& out) {
     return good && has_size && out.kind != SegmentationKind::none;
 }
 
-// Row by row; columns that a file does not have stay empty.
+// A column begins with the first row that has it; rows before it hold 0.
+template <class T>
+class ColumnWriter {
+  public:
+    ColumnWriter(Buffer<T>& column, size_t width = 1) : column_(column), width_(width) {}
+
+    void put(const T* values, bool has, size_t row, size_t rows_expected) {
+        if (!started_) {
+            if (!has) return;
+            started_ = true;
+            column_.reserve(rows_expected * width_);
+            column_.resize(row * width_);
+            std::fill(column_.begin(), column_.end(), T{});
+        }
+        T* const to = column_.room(width_);
+        for (size_t k = 0; k < width_; ++k) to[k] = values[k];
+        column_.advance(width_);
+    }
+
+  private:
+    Buffer<T>& column_;
+    const size_t width_;
+    bool started_ = false;
+};
+
+// Reads rows one behind the other. Files repeat the same keys in the same order, so each key's text, from the comma to
+// the space behind the colon, is first compared with that of the row before.
 class RowReader {
   public:
-    explicit RowReader(CocoRows& rows) : rows_(rows) {}
+    // bytes: the text to come, for a guess at the number of rows.
+    RowReader(CocoRows& rows, size_t bytes) : rows_(rows), bytes_(bytes) {}
 
     // False (with the value skipped) if the element is no object.
     bool read(Cursor& c) {
@@ -155,7 +189,8 @@ class RowReader {
         }
         const size_t begin = c.at();
         row_ = Row{};
-        c.object([&](std::string_view key) { field(c, key); });
+        read_object(c);
+        if (rows_.n == 0) expected_ = bytes_ / (c.at() - begin + 1) + 16;
         store(begin, c.at());
         return true;
     }
@@ -169,169 +204,198 @@ class RowReader {
         Segmentation segmentation;
         Slice keypoints;
     };
+    struct SeenKey {
+        std::string_view text;  // with what is around it, as in: , "bbox": 
+        uint32_t field;
+    };
+
+    void read_object(Cursor& c) {
+        size_t k = 0;
+        c.expect('{', "an object");
+        for (;;) {
+            // The first key stands behind '{', the others behind ','.
+            if (k < keys_.size() && c.take_text(keys_[k].text)) {
+                read_field(c, keys_[k++].field);
+                continue;
+            }
+            const size_t begin = c.at();
+            const bool first = c.text()[begin - 1] == '{';
+            if (c.take('}')) return;
+            if (!first) c.expect(',', "',' or '}'");
+            if (c.peek() != '"') c.fail("a key in double quotes");
+            bool escaped = false;
+            const Slice key = c.string(escaped);
+            c.expect(':', "':' after a key");
+            const uint32_t field = escaped ? field_of(c.decode(key)) : field_of(c.view(key));
+            c.skip_space();
+            if (k < kMostKeys) {
+                keys_.resize(k);  // what came behind it before is forgotten
+                keys_.push_back({c.view({begin, c.at()}), field});
+                ++k;
+            }
+            read_field(c, field);
+        }
+    }
+
+    static uint32_t field_of(std::string_view key) {
+        static constexpr std::pair<std::string_view, uint32_t> known[] = {
+            {"id", kId},           {"image_id", kImageId},   {"category_id", kCategoryId}, {"area", kArea},
+            {"bbox", kBbox},       {"score", kScore},        {"iscrowd", kIscrowd},        {"segmentation", kSegmentation},
+            {"keypoints", kKeypoints}, {"num_keypoints", kNumKeypoints}, {"caption", kCaption}, {"ignore", kIgnore}};
+        for (const auto& [name, field] : known) {
+            if (key == name) return field;
+        }
+        return 0;
+    }
 
     void mark(uint32_t field, bool good) {
         row_.fields = good ? row_.fields | field : row_.fields & ~field;  // a later key of the same name wins
         row_.odd = good ? row_.odd & ~field : row_.odd | field;
     }
 
-    void field(Cursor& c, std::string_view key) {
-        switch (key.size()) {
-            case 2:
-                if (key == "id") return mark(kId, read_integer(c, row_.id));
-                break;
-            case 4:
-                if (key == "bbox") return mark(kBbox, read_doubles(c, row_.bbox, 4));
-                if (key == "area") return mark(kArea, read_double(c, row_.area));
-                break;
-            case 5:
-                if (key == "score") return mark(kScore, read_double(c, row_.score));
-                break;
-            case 6:
-                if (key == "ignore") {
-                    c.skip();
-                    return mark(kIgnore, true);
-                }
-                break;
-            case 7:
-                if (key == "iscrowd") return mark(kIscrowd, read_flag(c, row_.iscrowd));
-                if (key == "caption") {
-                    c.skip();
-                    return mark(kCaption, true);
-                }
-                break;
-            case 8:
-                if (key == "image_id") return mark(kImageId, read_integer(c, row_.image_id));
-                break;
-            case 9:
-                if (key == "keypoints") {
-                    c.peek();
-                    row_.keypoints.begin = c.at();
-                    const bool good = c.peek() == '[';
-                    c.skip();
-                    row_.keypoints.end = c.at();
-                    return mark(kKeypoints, good);
-                }
-                break;
-            case 11:
-                if (key == "category_id") return mark(kCategoryId, read_integer(c, row_.category_id));
-                break;
-            case 12:
-                if (key == "segmentation") {
-                    row_.segmentation = Segmentation{};
-                    return mark(kSegmentation, read_segmentation(c, row_.segmentation));
-                }
-                break;
-            case 13:
-                if (key == "num_keypoints") return mark(kNumKeypoints, read_integer(c, row_.num_keypoints));
-                break;
+    void read_field(Cursor& c, uint32_t field) {
+        switch (field) {
+            case kId: return mark(kId, read_integer(c, row_.id));
+            case kImageId: return mark(kImageId, read_integer(c, row_.image_id));
+            case kCategoryId: return mark(kCategoryId, read_integer(c, row_.category_id));
+            case kNumKeypoints: return mark(kNumKeypoints, read_integer(c, row_.num_keypoints));
+            case kArea: return mark(kArea, read_double(c, row_.area));
+            case kScore: {
+                bool is_integer = false;
+                mark(kScore, read_double(c, row_.score, &is_integer));
+                row_.fields = is_integer ? row_.fields | kScoreIsInteger : row_.fields & ~uint32_t{kScoreIsInteger};
+                return;
+            }
+            case kBbox: return mark(kBbox, read_doubles(c, row_.bbox, 4));
+            case kIscrowd: return mark(kIscrowd, read_flag(c, row_.iscrowd));
+            case kSegmentation:
+                row_.segmentation = Segmentation{};
+                return mark(kSegmentation, read_segmentation(c, row_.segmentation));
+            case kKeypoints: {
+                const bool good = c.peek() == '[';
+                row_.keypoints = c.skip();
+                return mark(kKeypoints, good);
+            }
+            case kCaption:
+            case kIgnore: mark(field, true); break;
             default: break;
         }
         c.skip();
     }
 
-    // A column begins with the first row that has it; rows before it hold 0.
-    template <class T>
-    void put(Buffer<T>& column, uint32_t field, const T* value, size_t width = 1) {
-        if (column.size() == 0) {
-            if ((row_.fields & field) == 0) return;
-            column.resize(rows_.n * width);
-            std::fill(column.begin(), column.end(), T{});
-        }
-        column.append(value, width);
-    }
-
-    void store(size_t begin, size_t end) {
+    void store(uint64_t begin, uint64_t end) {
+        const auto has = [&](uint32_t field) { return (row_.fields & field) != 0; };
+        const size_t n = rows_.n++;
         rows_.any |= row_.fields;
         rows_.odd |= row_.odd;
-        rows_.fields.push(row_.fields);
-        rows_.begin.push(begin);
-        rows_.end.push(end);
-        put(rows_.id, kId, &row_.id);
-        put(rows_.image_id, kImageId, &row_.image_id);
-        put(rows_.category_id, kCategoryId, &row_.category_id);
-        put(rows_.area, kArea, &row_.area);
-        put(rows_.score, kScore, &row_.score);
-        put(rows_.bbox, kBbox, row_.bbox, 4);
-        put(rows_.iscrowd, kIscrowd, &row_.iscrowd);
-        put(rows_.num_keypoints, kNumKeypoints, &row_.num_keypoints);
+        fields_.put(&row_.fields, true, n, expected_);
+        begin_.put(&begin, true, n, expected_);
+        end_.put(&end, true, n, expected_);
+        id_.put(&row_.id, has(kId), n, expected_);
+        image_id_.put(&row_.image_id, has(kImageId), n, expected_);
+        category_id_.put(&row_.category_id, has(kCategoryId), n, expected_);
+        area_.put(&row_.area, has(kArea), n, expected_);
+        score_.put(&row_.score, has(kScore), n, expected_);
+        bbox_.put(row_.bbox, has(kBbox), n, expected_);
+        iscrowd_.put(&row_.iscrowd, has(kIscrowd), n, expected_);
+        num_keypoints_.put(&row_.num_keypoints, has(kNumKeypoints), n, expected_);
         const Segmentation& s = row_.segmentation;
         const auto kind = static_cast<uint8_t>(s.kind);
         const uint64_t s_begin = s.slice.begin, s_end = s.slice.end;
-        put(rows_.segmentation_kind, kSegmentation, &kind);
-        put(rows_.segmentation_begin, kSegmentation, &s_begin);
-        put(rows_.segmentation_end, kSegmentation, &s_end);
-        put(rows_.segmentation_size, kSegmentation, s.size, 2);
+        segmentation_kind_.put(&kind, has(kSegmentation), n, expected_);
+        segmentation_begin_.put(&s_begin, has(kSegmentation), n, expected_);
+        segmentation_end_.put(&s_end, has(kSegmentation), n, expected_);
+        segmentation_size_.put(s.size, has(kSegmentation), n, expected_);
         const uint64_t k_begin = row_.keypoints.begin, k_end = row_.keypoints.end;
-        put(rows_.keypoints_begin, kKeypoints, &k_begin);
-        put(rows_.keypoints_end, kKeypoints, &k_end);
-        ++rows_.n;
+        keypoints_begin_.put(&k_begin, has(kKeypoints), n, expected_);
+        keypoints_end_.put(&k_end, has(kKeypoints), n, expected_);
     }
+
+    static constexpr size_t kMostKeys = 32;
 
     CocoRows& rows_;
+    const size_t bytes_;
+    size_t expected_ = 16;
     Row row_;
+    std::vector<SeenKey> keys_;
+    ColumnWriter<uint32_t> fields_{rows_.fields};
+    ColumnWriter<uint64_t> begin_{rows_.begin}, end_{rows_.end};
+    ColumnWriter<int64_t> id_{rows_.id}, image_id_{rows_.image_id}, category_id_{rows_.category_id};
+    ColumnWriter<double> area_{rows_.area}, score_{rows_.score}, bbox_{rows_.bbox, 4};
+    ColumnWriter<uint8_t> iscrowd_{rows_.iscrowd}, segmentation_kind_{rows_.segmentation_kind};
+    ColumnWriter<int64_t> num_keypoints_{rows_.num_keypoints}, segmentation_size_{rows_.segmentation_size, 2};
+    ColumnWriter<uint64_t> segmentation_begin_{rows_.segmentation_begin}, segmentation_end_{rows_.segmentation_end};
+    ColumnWriter<uint64_t> keypoints_begin_{rows_.keypoints_begin}, keypoints_end_{rows_.keypoints_end};
 };
 
+// Joins one column of all pieces; rows of pieces that lack it hold 0.
 template <class T>
-void join(Buffer<T>& to, Buffer<T>& from, size_t rows_to, size_t rows_from, size_t width = 1) {
-    if (to.size() == 0 && from.size() == 0) return;
-    const size_t had = to.size();
-    if (had == 0) {
-        if (rows_to == 0) {
-            to = std::move(from);
-            return;
+void join_column(std::vector<CocoRows>& pieces, Buffer<T> CocoRows::*column, size_t width, size_t rows, CocoRows& to) {
+    const auto has = [&](const CocoRows& piece) { return (piece.*column).size() > 0; };
+    if (std::none_of(pieces.begin(), pieces.end(), has)) return;
+    Buffer<T>& out = to.*column;
+    out.resize(rows * width);
+    size_t at = 0;
+    for (CocoRows& piece : pieces) {
+        Buffer<T>& own = piece.*column;
+        if (own.size() > 0) {
+            std::memcpy(out.data() + at, own.data(), own.size() * sizeof(T));
+        } else {
+            std::fill_n(out.data() + at, piece.n * width, T{});
         }
-        to.resize(rows_to * width);
-        std::fill(to.begin(), to.end(), T{});
+        at += piece.n * width;
+        own = Buffer<T>();
     }
-    if (from.size() == 0) {
-        const size_t size = to.size();
-        to.resize(size + rows_from * width);
-        std::fill(to.begin() + size, to.end(), T{});
-    } else {
-        to.append(from.data(), from.size());
-    }
-    from = Buffer<T>();
 }
 
-void join(CocoRows& to, CocoRows& from) {
-    const size_t n = to.n, m = from.n;
-    join(to.fields, from.fields, n, m);
-    join(to.begin, from.begin, n, m);
-    join(to.end, from.end, n, m);
-    join(to.id, from.id, n, m);
-    join(to.image_id, from.image_id, n, m);
-    join(to.category_id, from.category_id, n, m);
-    join(to.area, from.area, n, m);
-    join(to.score, from.score, n, m);
-    join(to.bbox, from.bbox, n, m, 4);
-    join(to.iscrowd, from.iscrowd, n, m);
-    join(to.num_keypoints, from.num_keypoints, n, m);
-    join(to.segmentation_kind, from.segmentation_kind, n, m);
-    join(to.segmentation_begin, from.segmentation_begin, n, m);
-    join(to.segmentation_end, from.segmentation_end, n, m);
-    join(to.segmentation_size, from.segmentation_size, n, m, 2);
-    join(to.keypoints_begin, from.keypoints_begin, n, m);
-    join(to.keypoints_end, from.keypoints_end, n, m);
-    to.any |= from.any;
-    to.odd |= from.odd;
-    to.n += from.n;
+CocoRows join(std::vector<CocoRows>& pieces) {
+    if (pieces.size() == 1) return std::move(pieces[0]);
+    CocoRows to;
+    for (const CocoRows& piece : pieces) {
+        to.n += piece.n;
+        to.any |= piece.any;
+        to.odd |= piece.odd;
+    }
+    const size_t n = to.n;
+    const std::function<void()> columns[] = {
+        [&] { join_column(pieces, &CocoRows::bbox, 4, n, to); },
+        [&] { join_column(pieces, &CocoRows::begin, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::end, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::id, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::image_id, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::category_id, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::num_keypoints, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::area, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::score, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::fields, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::iscrowd, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::segmentation_kind, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::segmentation_begin, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::segmentation_end, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::segmentation_size, 2, n, to); },
+        [&] { join_column(pieces, &CocoRows::keypoints_begin, 1, n, to); },
+        [&] { join_column(pieces, &CocoRows::keypoints_end, 1, n, to); },
+    };
+    parallel_run(std::size(columns), [&](size_t i) { columns[i](); });
+    return to;
 }
 
 // One thread's share of a long array.
 struct Piece {
     CocoRows rows;
     bool all_objects = true;
+    bool long_integers = false;
     bool ended = false;   // the array's ']' was read
     size_t stopped = 0;   // where the next element, or what follows the array, begins
     std::exception_ptr failure;
 };
 
 // Reads elements from c until one begins at `until` or beyond, or the array ends. The cursor is at an element.
-void read_elements(Cursor& c, size_t until, Piece& piece) {
-    RowReader reader(piece.rows);
+void read_elements(Cursor& c, size_t until, size_t size, Piece& piece) {
+    RowReader reader(piece.rows, std::min(until, size) - c.at());
     for (;;) {
         c.skip_space();
+        piece.long_integers |= c.met_long_integer();
         if (c.at() >= until) {
             piece.stopped = c.at();
             return;
@@ -341,6 +405,7 @@ void read_elements(Cursor& c, size_t until, Piece& piece) {
         c.expect(']', "',' or ']'");
         piece.ended = true;
         piece.stopped = c.at();
+        piece.long_integers |= c.met_long_integer();
         return;
     }
 }
@@ -367,7 +432,7 @@ size_t find_candidate(const char* text, size_t n, size_t at) {
 constexpr size_t kPieceBytes = 1 << 20;
 
 // An array of rows; returns false if any element is no object.
-bool read_rows(Cursor& c, size_t size, CocoRows& rows) {
+bool read_rows(Cursor& c, size_t size, CocoRows& rows, bool& long_integers) {
     c.expect('[', "an array");
     if (c.take(']')) return true;
     c.skip_space();
@@ -384,19 +449,22 @@ bool read_rows(Cursor& c, size_t size, CocoRows& rows) {
     parallel_run(starts.size(), [&](size_t p) {
         try {
             Cursor own(c.text(), size, starts[p]);
-            read_elements(own, until(p), pieces[p]);
+            read_elements(own, until(p), size, pieces[p]);
         } catch (...) {
             pieces[p].failure = std::current_exception();  // may be a false start
         }
     });
     bool all_objects = true;
+    std::vector<CocoRows> good;
     for (size_t p = 0; p < starts.size();) {
         Piece& piece = pieces[p];
         if (piece.failure) std::rethrow_exception(piece.failure);
         all_objects &= piece.all_objects;
-        join(rows, piece.rows);
+        long_integers |= piece.long_integers;
+        good.push_back(std::move(piece.rows));
         if (piece.ended) {
             c.move_to(piece.stopped);
+            rows = join(good);
             return all_objects;
         }
         // The next piece counts if it began where this one stopped. If it did not, this one goes on in its place.
@@ -407,7 +475,7 @@ bool read_rows(Cursor& c, size_t size, CocoRows& rows) {
             Cursor own(c.text(), size, piece.stopped);
             const size_t target = next < starts.size() ? starts[next] : size + 1;
             --next;
-            read_elements(own, target, pieces[next]);
+            read_elements(own, target, size, pieces[next]);
         }
         p = next;
     }
@@ -485,7 +553,7 @@ void read_section(Cursor& c, std::string_view key, size_t size, CocoFile& out) {
         if (c.peek() != '[') {
             c.skip();
             out.rows.odd |= kId;
-        } else if (!read_rows(c, size, out.rows)) {
+        } else if (!read_rows(c, size, out.rows, out.long_integers)) {
             out.rows.odd |= kId;
         }
     } else if (key == "images") {
@@ -508,7 +576,7 @@ CocoFile coco_json_read(const char* text, size_t n) {
     Cursor c(text, n);
     if (c.peek() == '[') {
         out.is_results = true;
-        if (!read_rows(c, n, out.rows)) out.rows.odd |= kId;
+        if (!read_rows(c, n, out.rows, out.long_integers)) out.rows.odd |= kId;
     } else {
         if (c.peek() != '{') c.fail("an object or an array");
         c.object([&](std::string_view key) {
@@ -527,6 +595,7 @@ CocoFile coco_json_read(const char* text, size_t n) {
         });
     }
     if (!c.at_end()) c.fail("nothing behind the outermost value");
+    out.long_integers |= c.met_long_integer();
     return out;
 }
 

@@ -11,8 +11,11 @@
 //             what looks like the start of an element, and counts only if the thread before it arrives exactly there.
 #pragma once
 
+#include <functional>
 #include <vector>
 
+#include "kernels/overlap.hpp"
+#include "kernels/polygons.hpp"
 #include "support/common.hpp"
 #include "support/json.hpp"
 
@@ -36,6 +39,7 @@ enum CocoField : uint32_t {
     kFileName = 1u << 13,
     kName = 1u << 14,
     kIgnore = 1u << 15,
+    kScoreIsInteger = 1u << 16,
 };
 
 enum class SegmentationKind : uint8_t {
@@ -80,6 +84,7 @@ struct CocoCategories {
 
 struct CocoFile {
     bool is_results = false;
+    bool long_integers = false;  // of more than 18 digits, anywhere
     CocoRows rows;
     CocoImages images;
     CocoCategories categories;
@@ -92,11 +97,56 @@ struct CocoFile {
 // columns: whether to keep begin and end of rows (results can do without).
 CocoFile coco_json_read(const char* text, size_t n);
 
-// Masks of rows[0 .. count), polygons filled by COCO's rule in images of sizes (count, 2). Throws std::invalid_argument
-// naming the row for polygons that pycocotools would refuse (first ring of 4 numbers or fewer), for bad coordinates, and
-// for malformed strings.
-Runs coco_json_masks(const char* text, const int64_t* rows, size_t count, const uint8_t* kind, const uint64_t* begin,
-                     const uint64_t* end, const int64_t* sizes);
+// Box results read piece by piece: what detectors write, and nothing else. All that the file says is in the columns, so
+// its text need not be kept (nor ever be in memory as a whole, which would cost as much as reading it).
+struct CocoBoxes {
+    size_t n = 0;
+    Buffer<int64_t> image_id, category_id;
+    Buffer<double> bbox;  // (n, 4)
+    Buffer<double> score;
+    // Bits 0 to 3: this number of the box is written as an integer; 4: the score is.
+    Buffer<uint8_t> integers;
+    // The four keys in the order of every row: kImageId, kCategoryId, kBbox, kScore.
+    uint32_t keys[4] = {0, 0, 0, 0};
+};
+// Copies n bytes from `offset` of the file on; false on failure. Called from several threads.
+using ByteSource = std::function<bool(size_t offset, char* to, size_t n)>;
+// False if the file is anything but an array of objects with exactly these keys, in one order, with plain numbers; or
+// malformed: coco_json_read then says what it is.
+bool coco_json_read_boxes(const ByteSource& source, size_t size, CocoBoxes& out);
+
+// Where the segmentations of a file's rows are.
+struct Segmentations {
+    const char* text;
+    const uint8_t* kind;
+    const uint64_t* begin;
+    const uint64_t* end;
+};
+
+// Makes masks of rows, one by one. Polygons are filled by COCO's rule; they must be as pycocotools takes them (first
+// ring of more than 4 numbers), and finite. Throws std::invalid_argument naming the row otherwise.
+class SegmentationReader {
+  public:
+    explicit SegmentationReader(const Segmentations& segmentations) : s_(segmentations) {}
+    // Appends the runs of a row; height and width are those of the image for polygons.
+    void append(int64_t row, int64_t height, int64_t width, Buffer<uint32_t>& out);
+
+  private:
+    void fill_polygons(json::Slice slice, int64_t row, int64_t height, int64_t width, Buffer<uint32_t>& out);
+
+    const Segmentations& s_;
+    CocoFiller filler_;
+    Buffer<double> ring_;
+};
+
+// Masks of rows[0 .. count), in images of sizes (count, 2).
+Runs coco_json_masks(const Segmentations& segmentations, const int64_t* rows, size_t count, const int64_t* sizes);
+
+// Foreground pixels, modulo 2^32 as pycocotools has them, of rows that hold RLEs.
+void coco_json_areas(const Segmentations& segmentations, const int64_t* rows, size_t count, double* areas);
+
+// The masks of rows for overlap_iou_cells; sizes (n, 2) by row. What is not canonical and complete throws.
+MaskSource coco_json_mask_source(const Segmentations& segmentations, const int64_t* sizes);
 
 // Keypoints of rows as (count, k, 3) doubles; throws if a row has another number of them.
 void coco_json_keypoints(const char* text, const int64_t* rows, size_t count, const uint64_t* begin,

@@ -40,6 +40,42 @@ double pairwise_sum(const double* a, size_t n) {
     return pairwise_sum(a, half) + pairwise_sum(a + half, n - half);
 }
 
+// The ground truth boxes of one cell, side by side.
+class CellBoxes {
+  public:
+    void load(const CellView& cells, size_t c, const double* boxes, const uint8_t* iscrowd) {
+        boxes_.clear();
+        crowd_.clear();
+        for (int64_t g = cells.gt_cells[c]; g < cells.gt_cells[c + 1]; ++g) {
+            const int64_t row = cells.gt_order[g];
+            boxes_.insert(boxes_.end(), boxes + 4 * row, boxes + 4 * row + 4);
+            crowd_.push_back(iscrowd[row]);
+        }
+        numbers_ = std::none_of(boxes_.begin(), boxes_.end(), [](double v) { return std::isnan(v); });
+    }
+    // The cell's matrix.
+    void compare(const CellView& cells, size_t c, const double* dt_boxes, double* out) const {
+        const int64_t total = cells.dt_cells[cells.n];
+        for (int64_t d = cells.dt_cells[c]; d < cells.dt_cells[c + 1]; ++d) {
+            if (d + kLookAhead < total) prefetch_row(dt_boxes + 4 * cells.dt_order[d + kLookAhead]);
+            const double* const dt = dt_boxes + 4 * cells.dt_order[d];
+            const size_t gts = crowd_.size();
+            if (numbers_ && !std::isnan(dt[0] + dt[1] + dt[2] + dt[3])) {
+                for (size_t g = 0; g < gts; ++g) {
+                    *out++ = coco_box_iou_of_numbers(dt, boxes_.data() + 4 * g, crowd_[g] != 0);
+                }
+            } else {
+                for (size_t g = 0; g < gts; ++g) *out++ = coco_box_iou(dt, boxes_.data() + 4 * g, crowd_[g] != 0);
+            }
+        }
+    }
+
+  private:
+    std::vector<double> boxes_;
+    std::vector<uint8_t> crowd_;
+    bool numbers_ = true;  // no NaN
+};
+
 // Greedy matching of one cell for one set of ignore flags.
 class Matcher {
   public:
@@ -55,12 +91,20 @@ class Matcher {
         dt_ = in_.cells.dt_order + in_.cells.dt_cells[c];
         gts_ = gt_count(in_.cells, c);
         dts_ = dt_count(in_.cells, c);
-        ious_ = in_.ious + in_.iou_cells[c];
+        if (in_.ious != nullptr) {
+            ious_ = in_.ious + in_.iou_cells[c];
+        } else {
+            boxes_.load(in_.cells, c, in_.gt_boxes, in_.gt_crowd);
+            own_ious_.resize(gts_ * dts_);
+            boxes_.compare(in_.cells, c, in_.dt_boxes, own_ious_.data());
+            ious_ = own_ious_.data();
+        }
         const size_t dt_total = static_cast<size_t>(in_.cells.dt_cells[in_.cells.n]);
         const size_t gt_total = static_cast<size_t>(in_.cells.gt_cells[in_.cells.n]);
         const auto dt_at = static_cast<size_t>(in_.cells.dt_cells[c]), gt_at = static_cast<size_t>(in_.cells.gt_cells[c]);
         const auto thresholds = static_cast<size_t>(in_.threshold_count);
         have_flags_ = false;
+        find_candidates();
         area_.resize(dts_);
         for (size_t d = 0; d < dts_; ++d) {
             if (dt_at + d + kLookAhead < dt_total) prefetch_row(in_.dt_area + dt_[d + kLookAhead]);
@@ -81,11 +125,12 @@ class Matcher {
                     taker_.assign(gts_ * thresholds, -1);
                 }
             }
-            const uint32_t all = thresholds == 32 ? ~0u : (1u << thresholds) - 1;
+            const uint32_t all = (1u << thresholds) - 1;
             for (size_t d = 0; d < dts_; ++d) {
                 const bool outside = area_[d] < low || area_[d] > high;
-                out.matched[a * dt_total + dt_at + d] = matched_[d];
-                out.ignored[a * dt_total + dt_at + d] = ignored_[d] | (outside ? all & ~matched_[d] : 0);
+                out.matched[a * dt_total + dt_at + d] = static_cast<uint16_t>(matched_[d]);
+                out.ignored[a * dt_total + dt_at + d] =
+                    static_cast<uint16_t>(ignored_[d] | (outside ? all & ~matched_[d] : 0));
             }
             if (!partners_) continue;
             for (size_t t = 0; t < thresholds; ++t) {
@@ -98,24 +143,31 @@ class Matcher {
     }
 
   private:
-    // Flags and order of the ground truth for one area range; returns how many count.
+    // For every detection, as bits, the ground truth that it reaches at some threshold: mostly none, or one.
+    void find_candidates() {
+        words_ = (gts_ + 63) / 64;
+        candidates_.assign(dts_ * words_, 0);
+        for (size_t d = 0; d < dts_; ++d) {
+            uint64_t* const bits = candidates_.data() + d * words_;
+            const double* const iou = ious_ + d * gts_;
+            for (size_t g = 0; g < gts_; ++g) bits[g / 64] |= static_cast<uint64_t>(!(iou[g] < least_)) << (g % 64);
+        }
+    }
+
+    // Flags, as bits, of the ground truth that is ignored in one area range; returns how many count.
     int64_t set_flags(double low, double high) {
-        flags_.resize(gts_);
+        flags_.assign(words_, 0);
         int64_t counted = 0;
         for (size_t g = 0; g < gts_; ++g) {
             const int64_t row = gt_[g];
             const double area = in_.gt_area[row];
-            flags_[g] = in_.gt_ignore[row] != 0 || area < low || area > high;
-            counted += flags_[g] == 0;
-        }
-        order_.clear();
-        for (const uint8_t wanted : {0, 1}) {  // a stable sort of two values
-            for (size_t g = 0; g < gts_; ++g) {
-                if (flags_[g] == wanted) order_.push_back(static_cast<uint32_t>(g));
-            }
+            const bool ignored = in_.gt_ignore[row] != 0 || area < low || area > high;
+            flags_[g / 64] |= static_cast<uint64_t>(ignored) << (g % 64);
+            counted += !ignored;
         }
         return counted;
     }
+    bool flagged(size_t g) const { return (flags_[g / 64] >> (g % 64) & 1) != 0; }
 
     void match() {
         const auto thresholds = static_cast<size_t>(in_.threshold_count);
@@ -127,19 +179,22 @@ class Matcher {
             taker_.assign(gts_ * thresholds, -1);
         }
         for (size_t d = 0; d < dts_; ++d) {
-            const double* const iou = ious_ + d * gts_;
-            candidates_.clear();  // most detections reach no threshold anywhere
-            for (const uint32_t g : order_) {
-                if (!(iou[g] < least_)) candidates_.push_back(g);
+            const uint64_t* const bits = candidates_.data() + d * words_;
+            size_t found = 0, only = 0;
+            for (size_t w = 0; w < words_; ++w) {
+                if (bits[w] == 0) continue;
+                found += static_cast<size_t>(std::popcount(bits[w]));
+                only = w * 64 + static_cast<size_t>(std::countr_zero(bits[w]));
             }
-            if (candidates_.size() == 1) {  // mostly: all thresholds at once
-                const uint32_t g = candidates_[0];
-                take(d, g, reached(iou[g]) & ~barred(g));
-            } else if (!candidates_.empty()) {
-                for (size_t t = 0; t < thresholds; ++t) {
-                    const int64_t m = best(iou, t);
-                    if (m >= 0) take(d, static_cast<uint32_t>(m), 1u << t);
-                }
+            if (found == 0) continue;
+            const double* const iou = ious_ + d * gts_;
+            if (found == 1) {  // all thresholds at once
+                take(d, only, reached(iou[only]) & ~barred(only));
+                continue;
+            }
+            for (size_t t = 0; t < thresholds; ++t) {
+                const int64_t m = best(bits, iou, t);
+                if (m >= 0) take(d, static_cast<size_t>(m), 1u << t);
             }
         }
     }
@@ -151,10 +206,10 @@ class Matcher {
         return bits;
     }
     // Thresholds at which a ground truth can take no more: a crowd always can.
-    uint32_t barred(uint32_t g) const { return in_.gt_crowd[gt_[g]] != 0 ? 0 : taken_[g]; }
+    uint32_t barred(size_t g) const { return in_.gt_crowd[gt_[g]] != 0 ? 0 : taken_[g]; }
 
     // Detection d takes ground truth g at these thresholds.
-    void take(size_t d, uint32_t g, uint32_t bits) {
+    void take(size_t d, size_t g, uint32_t bits) {
         if (bits == 0) return;
         if (in_.dt_named[dt_[d]] != 0) {
             taken_[g] |= bits;
@@ -162,7 +217,7 @@ class Matcher {
             taken_[g] &= ~bits;
         }
         if (in_.gt_named[gt_[g]] != 0) matched_[d] |= bits;
-        if (flags_[g] != 0) ignored_[d] |= bits;
+        if (flagged(g)) ignored_[d] |= bits;
         if (!partners_) return;
         for (; bits != 0; bits &= bits - 1) {
             const auto t = static_cast<size_t>(std::countr_zero(bits));
@@ -171,30 +226,36 @@ class Matcher {
         }
     }
 
-    // The ground truth that a detection with several candidates takes at threshold t, or -1.
-    int64_t best(const double* iou, size_t t) const {
+    // The ground truth that a detection with several candidates takes at threshold t, or -1: the last of the highest
+    // IoU, ignored ones only if there is no other.
+    int64_t best(const uint64_t* bits, const double* iou, size_t t) const {
         double least = capped_[t];
         int64_t m = -1;
-        for (const uint32_t g : candidates_) {
-            if ((barred(g) >> t & 1) != 0) continue;
-            if (m >= 0 && flags_[static_cast<size_t>(m)] == 0 && flags_[g] != 0) break;  // ignored ones come last
-            if (iou[g] < least) continue;
-            least = iou[g];
-            m = g;
+        for (const uint64_t invert : {~uint64_t{0}, uint64_t{0}}) {
+            for (size_t w = 0; w < words_; ++w) {
+                for (uint64_t rest = bits[w] & (flags_[w] ^ invert); rest != 0; rest &= rest - 1) {
+                    const size_t g = w * 64 + static_cast<size_t>(std::countr_zero(rest));
+                    if ((barred(g) >> t & 1) != 0 || iou[g] < least) continue;
+                    least = iou[g];
+                    m = static_cast<int64_t>(g);
+                }
+            }
+            if (m >= 0) break;
         }
         return m;
     }
 
     const MatchInput& in_;
     const bool partners_;
-    std::vector<double> capped_, area_;
+    CellBoxes boxes_;
+    std::vector<double> capped_, area_, own_ious_;
     double least_ = 1;
     bool have_flags_ = false;
     const int64_t *gt_ = nullptr, *dt_ = nullptr;
     size_t gts_ = 0, dts_ = 0;
     const double* ious_ = nullptr;
-    std::vector<uint8_t> flags_, last_flags_;
-    std::vector<uint32_t> order_, candidates_;
+    size_t words_ = 0;                                        // of 64 ground truths
+    std::vector<uint64_t> flags_, last_flags_, candidates_;  // bits of ground truths
     std::vector<uint32_t> taken_, matched_, ignored_;  // bits of thresholds
     std::vector<int32_t> partner_, taker_;  // (dt, threshold), (threshold, gt)
 };
@@ -213,24 +274,11 @@ int64_t matching_iou_cells(const CellView& cells, int64_t* iou_cells) {
 
 void matching_box_iou(const CellView& cells, const double* gt_boxes, const double* dt_boxes, const uint8_t* iscrowd,
                       const int64_t* iou_cells, double* ious) {
-    const int64_t dt_total = cells.dt_cells[cells.n];
     parallel_for(cells.n, kGrainCells, [&](size_t begin, size_t end) {
-        std::vector<double> gts;
-        std::vector<uint8_t> crowd;
+        CellBoxes boxes;
         for (size_t c = begin; c < end; ++c) {
-            gts.clear();
-            crowd.clear();
-            for (int64_t g = cells.gt_cells[c]; g < cells.gt_cells[c + 1]; ++g) {
-                const int64_t row = cells.gt_order[g];
-                gts.insert(gts.end(), gt_boxes + 4 * row, gt_boxes + 4 * row + 4);
-                crowd.push_back(iscrowd[row]);
-            }
-            double* out = ious + iou_cells[c];
-            for (int64_t d = cells.dt_cells[c]; d < cells.dt_cells[c + 1]; ++d) {
-                if (d + kLookAhead < dt_total) prefetch_row(dt_boxes + 4 * cells.dt_order[d + kLookAhead]);
-                const double* const dt = dt_boxes + 4 * cells.dt_order[d];
-                for (size_t g = 0; g < crowd.size(); ++g) *out++ = coco_box_iou(dt, gts.data() + 4 * g, crowd[g] != 0);
-            }
+            boxes.load(cells, c, gt_boxes, iscrowd);
+            boxes.compare(cells, c, dt_boxes, ious + iou_cells[c]);
         }
     });
 }
@@ -286,7 +334,7 @@ void matching_oks_means(const CellView& cells, const OksInput& in, const int64_t
 }
 
 void matching_match(const MatchInput& in, const Matches& out) {
-    if (in.threshold_count > 32) throw std::invalid_argument("at most 32 thresholds at a time");
+    if (in.threshold_count > 16) throw std::invalid_argument("at most 16 thresholds at a time");
     parallel_for(in.cells.n, kGrainCells, [&](size_t begin, size_t end) {
         Matcher matcher(in, out.dt_partner != nullptr);
         for (size_t c = begin; c < end; ++c) matcher.cell(c, out);

@@ -38,6 +38,9 @@ struct GroupInput {
 // are in the order of category_ids first. At most max_det detections a cell.
 Cells matching_group(const GroupInput& input, bool use_categories, int64_t max_det);
 
+// Whether every value is among the ids.
+bool matching_all_known(const int64_t* values, size_t n, const int64_t* ids, size_t id_count);
+
 struct CellView {
     const int64_t* gt_cells;
     const int64_t* gt_order;
@@ -70,8 +73,9 @@ void matching_oks_means(const CellView& cells, const OksInput& input, const int6
 
 struct MatchInput {
     CellView cells;
-    const double* ious;
+    const double* ious;  // null: those of the boxes, computed cell by cell and not kept
     const int64_t* iou_cells;
+    const double *gt_boxes, *dt_boxes;
     const double* gt_area;
     const uint8_t* gt_ignore;
     const uint8_t* gt_crowd;
@@ -79,13 +83,13 @@ struct MatchInput {
     const double* dt_area;
     const uint8_t* dt_named;  // 0 where the id is 0 or less, which leaves the ground truth free
     const double* thresholds;
-    int64_t threshold_count;     // at most 32
+    int64_t threshold_count;     // at most 16
     const double* area_ranges;  // (area_count, 2)
     int64_t area_count;
 };
 struct Matches {
-    uint32_t* matched;  // (area_count, dt positions): bit t: matched at threshold t
-    uint32_t* ignored;  // the same: bit t: does not count at threshold t
+    uint16_t* matched;  // (area_count, dt positions): bit t: matched at threshold t
+    uint16_t* ignored;  // the same: bit t: does not count at threshold t
     int64_t* counted;   // (area_count, cells): ground truth that is not ignored
     // Optional (null to leave out): the partner's place within the cell, or -1.
     int32_t* dt_partner;  // (area_count, threshold_count, dt positions)
@@ -98,8 +102,8 @@ struct AccumulateInput {
     const int64_t* dt_cells;
     size_t cell_count;
     const double* score;  // (dt positions,)
-    const uint32_t* matched;
-    const uint32_t* ignored;
+    const uint16_t* matched;
+    const uint16_t* ignored;
     const int64_t* counted;
     int64_t category_count, area_count, threshold_count;
     const double* recalls;

@@ -26,7 +26,7 @@ class Curve {
     }
 
     void add(uint32_t matched, uint32_t ignored) {
-        const uint32_t all = hits_.size() == 32 ? ~0u : (1u << hits_.size()) - 1;
+        const uint32_t all = (1u << hits_.size()) - 1;
         if (ignored == all) {
             ++skipped_by_all_;
         } else {
@@ -143,8 +143,8 @@ void accumulate_category(const AccumulateInput& in, size_t first, size_t last, R
         if (counted == 0) continue;
         w.needed.resize(R);
         for (size_t r = 0; r < R; ++r) w.needed[r] = hits_needed(in.recalls[r], counted);
-        const uint32_t* matched = in.matched + static_cast<int64_t>(a) * total + begin;
-        const uint32_t* ignored = in.ignored + static_cast<int64_t>(a) * total + begin;
+        const uint16_t* matched = in.matched + static_cast<int64_t>(a) * total + begin;
+        const uint16_t* ignored = in.ignored + static_cast<int64_t>(a) * total + begin;
         for (size_t m = 0; m < M; ++m) {
             curve.start();
             for (const uint32_t place : w.shown[m].place) curve.add(matched[place], ignored[place]);

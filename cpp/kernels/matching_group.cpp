@@ -20,7 +20,7 @@ class Lookup {
         std::fill(slots_.begin(), slots_.end(), Slot{0, -1});
         for (size_t i = 0; i < n; ++i) {
             size_t at = hash(ids[i]);
-            while (slots_[at].position >= 0) at = (at + 1) & (size - 1);
+            while (slots_[at].position >= 0 && slots_[at].id != ids[i]) at = (at + 1) & (size - 1);
             slots_[at] = {ids[i], static_cast<int64_t>(i)};
         }
     }
@@ -99,51 +99,58 @@ void sort_by_image(const Rows& rows, size_t begin, size_t end, size_t images, Bu
     std::sort(keys.begin(), keys.end());
 }
 
-// What one group (a category, or all) contributes.
+// What one group (a category, or all) contributes: its cells, and its share of the orders, written where the group's
+// rows begin.
 struct Part {
-    Buffer<int64_t> image, gt_ends, gt_order, dt_ends, dt_order;
-    Buffer<double> dt_score;
+    Buffer<int64_t> image, gt_ends, dt_ends;  // ends within the group
 };
 
 void group_one(const Rows& gt, size_t gt_begin, size_t gt_end, const Rows& dt, size_t dt_begin, size_t dt_end,
-               size_t images, const double* score, int64_t max_det, Part& out) {
+               size_t images, const double* score, size_t max_det, int64_t* gt_order, int64_t* dt_order,
+               double* dt_score, Part& out) {
     Buffer<uint64_t> gt_keys, dt_keys;
     sort_by_image(gt, gt_begin, gt_end, images, gt_keys);
     sort_by_image(dt, dt_begin, dt_end, images, dt_keys);
-    struct Ranked {
-        uint64_t key;
-        uint64_t place;  // in the order given: ties keep it
-        int64_t row;
-        double score;
-        bool operator<(const Ranked& o) const { return key != o.key ? key < o.key : place < o.place; }
+    const auto row_of = [](const Rows& rows, size_t begin, uint64_t key) {
+        return rows.row[begin + static_cast<size_t>(key & 0xffffffffu)];
     };
-    std::vector<Ranked> ranked;
-    const auto most = static_cast<size_t>(std::max<int64_t>(0, max_det));
+    struct Candidate {
+        uint64_t key;
+        uint32_t place;  // in the order given: ties keep it
+        uint32_t row;
+        bool operator<(const Candidate& o) const { return key != o.key ? key < o.key : place < o.place; }
+    };
+    std::vector<Candidate> ranked;
     size_t g = 0, d = 0;
+    int64_t gts = 0, dts = 0;
     while (g < gt_keys.size() || d < dt_keys.size()) {
         uint64_t image = ~uint64_t{0};
         if (g < gt_keys.size()) image = gt_keys[g] >> 32;
         if (d < dt_keys.size()) image = std::min(image, dt_keys[d] >> 32);
-        for (; g < gt_keys.size() && gt_keys[g] >> 32 == image; ++g) {
-            out.gt_order.push(gt.row[gt_begin + static_cast<size_t>(gt_keys[g] & 0xffffffffu)]);
-        }
+        for (; g < gt_keys.size() && gt_keys[g] >> 32 == image; ++g) gt_order[gts++] = row_of(gt, gt_begin, gt_keys[g]);
         ranked.clear();
         for (; d < dt_keys.size() && dt_keys[d] >> 32 == image; ++d) {
-            const uint32_t row = dt.row[dt_begin + static_cast<size_t>(dt_keys[d] & 0xffffffffu)];
-            ranked.push_back({falling_key(score[row]), d, row, score[row]});
+            if (d + kLookAhead < dt_keys.size()) prefetch_row(score + row_of(dt, dt_begin, dt_keys[d + kLookAhead]));
+            const uint32_t row = row_of(dt, dt_begin, dt_keys[d]);
+            ranked.push_back({falling_key(score[row]), static_cast<uint32_t>(d), row});
         }
         std::sort(ranked.begin(), ranked.end());
-        for (size_t k = 0; k < std::min(most, ranked.size()); ++k) {
-            out.dt_order.push(ranked[k].row);
-            out.dt_score.push(ranked[k].score);
+        for (size_t k = 0; k < std::min(max_det, ranked.size()); ++k) {
+            dt_order[dts] = ranked[k].row;
+            dt_score[dts++] = score[ranked[k].row];
         }
         out.image.push(static_cast<int64_t>(image));
-        out.gt_ends.push(static_cast<int64_t>(out.gt_order.size()));
-        out.dt_ends.push(static_cast<int64_t>(out.dt_order.size()));
+        out.gt_ends.push(gts);
+        out.dt_ends.push(dts);
     }
 }
 
 }  // namespace
+
+bool matching_all_known(const int64_t* values, size_t n, const int64_t* ids, size_t id_count) {
+    const Lookup at(ids, id_count);
+    return std::all_of(values, values + n, [&](int64_t value) { return at(value) >= 0; });
+}
 
 Cells matching_group(const GroupInput& in, bool use_categories, int64_t max_det) {
     const Lookup image_at(in.image_ids, in.image_count), category_at(in.category_ids, in.category_count);
@@ -156,29 +163,42 @@ Cells matching_group(const GroupInput& in, bool use_categories, int64_t max_det)
     const auto start = [&](const Rows& rows, size_t k) {
         return static_cast<size_t>(use_categories ? rows.starts[k] : k == 0 ? 0 : rows.starts[in.category_count]);
     };
+    Cells out;
+    out.gt_order.resize(gt.row.size());
+    out.dt_order.resize(dt.row.size());
+    out.dt_score.resize(dt.row.size());
+    const auto most = static_cast<size_t>(std::max<int64_t>(0, max_det));
     parallel_for(groups, 1, [&](size_t begin, size_t end) {
         for (size_t k = begin; k < end; ++k) {
-            group_one(gt, start(gt, k), start(gt, k + 1), dt, start(dt, k), start(dt, k + 1), in.image_count,
-                      in.dt_score, max_det, parts[k]);
+            const size_t g = start(gt, k), d = start(dt, k);
+            group_one(gt, g, start(gt, k + 1), dt, d, start(dt, k + 1), in.image_count, in.dt_score, most,
+                      out.gt_order.data() + g, out.dt_order.data() + d, out.dt_score.data() + d, parts[k]);
         }
     });
-    Cells out;
     out.gt_cells.push(0);
     out.dt_cells.push(0);
+    int64_t gts = 0, dts = 0;
     for (size_t k = 0; k < groups; ++k) {
         const Part& part = parts[k];
-        const auto gt_shift = static_cast<int64_t>(out.gt_order.size());
-        const auto dt_shift = static_cast<int64_t>(out.dt_order.size());
         for (size_t c = 0; c < part.image.size(); ++c) {
             out.category.push(static_cast<int64_t>(k));
-            out.gt_cells.push(gt_shift + part.gt_ends[c]);
-            out.dt_cells.push(dt_shift + part.dt_ends[c]);
+            out.gt_cells.push(gts + part.gt_ends[c]);
+            out.dt_cells.push(dts + part.dt_ends[c]);
         }
         out.image.append(part.image.data(), part.image.size());
-        out.gt_order.append(part.gt_order.data(), part.gt_order.size());
-        out.dt_order.append(part.dt_order.data(), part.dt_order.size());
-        out.dt_score.append(part.dt_score.data(), part.dt_score.size());
+        if (part.image.size() == 0) continue;
+        // The limit may have left some out: the groups behind move up.
+        const auto own_dts = static_cast<size_t>(part.dt_ends[part.dt_ends.size() - 1]);
+        const size_t d = start(dt, k);
+        if (static_cast<size_t>(dts) != d) {
+            std::memmove(out.dt_order.data() + dts, out.dt_order.data() + d, own_dts * sizeof(int64_t));
+            std::memmove(out.dt_score.data() + dts, out.dt_score.data() + d, own_dts * sizeof(double));
+        }
+        gts += part.gt_ends[part.gt_ends.size() - 1];
+        dts += static_cast<int64_t>(own_dts);
     }
+    out.dt_order.resize(static_cast<size_t>(dts));
+    out.dt_score.resize(static_cast<size_t>(dts));
     return out;
 }
 

@@ -29,12 +29,12 @@ struct Shape {
     bool prefers_bits() const { return words() <= 16 * static_cast<int64_t>(runs.size()); }
 };
 
-Shape shape_of(const Rles& masks, size_t i) {
+// The runs must be complete.
+Shape shape_of(std::span<const uint32_t> runs, int64_t height, int64_t width) {
     Shape s;
-    s.runs = masks.runs(i);
-    s.height = masks.height(i);
-    s.width = masks.width(i);
-    check_sum(i, s.runs, masks.pixels(i));
+    s.runs = runs;
+    s.height = height;
+    s.width = width;
     uint64_t x0 = ~uint64_t{0}, x1 = 0, y0 = ~uint64_t{0}, y1 = 0;
     for_each_segment(s.runs, static_cast<uint64_t>(s.height), [&](uint64_t x, uint64_t top, uint64_t bottom) {
         if (x0 == ~uint64_t{0}) x0 = x;
@@ -53,6 +53,11 @@ Shape shape_of(const Rles& masks, size_t i) {
 }
 
 constexpr int64_t kMostWords = 1 << 27;  // 1 GiB of bits; what is beyond stays runs
+
+Shape shape_of(const Rles& masks, size_t i) {
+    check_sum(i, masks.runs(i), masks.pixels(i));
+    return shape_of(masks.runs(i), masks.height(i), masks.width(i));
+}
 
 // Shapes with the words that hold their bits.
 struct Group {
@@ -224,35 +229,56 @@ void overlap_intersection(const Rles& a, const Rles& b, uint64_t* out) {
     });
 }
 
-void overlap_iou_cells(const Rles& a, const Rles& b, const uint8_t* iscrowd, const CellPairs& cells, double* out) {
-    const size_t grain = cells.n / 64 + 1;
-    parallel_for(cells.n, std::min<size_t>(grain, 64), [&](size_t begin, size_t end) {
-        Group left, right;
-        const auto load = [](Group& group, const Rles& masks, const int64_t* index, int64_t first, int64_t last) {
-            group.shapes.clear();
+void overlap_iou_cells(const MaskSource& a, const MaskSource& b, const uint8_t* iscrowd, const CellPairs& cells,
+                       double* out) {
+    // One side of a cell: runs are read behind each other before shapes may point to them.
+    struct Side {
+        Group group;
+        Buffer<uint32_t> runs;
+        std::vector<size_t> ends;
+        std::vector<int64_t> sizes;
+
+        void load(MaskReader& reader, const int64_t* index, int64_t first, int64_t last) {
+            runs.clear();
+            ends.clear();
+            sizes.clear();
             for (int64_t k = first; k < last; ++k) {
-                group.shapes.push_back(shape_of(masks, static_cast<size_t>(index[k])));
+                int64_t h = 0, w = 0;
+                reader.read(index[k], runs, h, w);
+                ends.push_back(runs.size());
+                sizes.push_back(h);
+                sizes.push_back(w);
             }
-        };
+            group.shapes.clear();
+            for (size_t k = 0, begin = 0; k < ends.size(); begin = ends[k++]) {
+                group.shapes.push_back(shape_of({runs.data() + begin, ends[k] - begin}, sizes[2 * k], sizes[2 * k + 1]));
+            }
+        }
+    };
+    parallel_for(cells.n, 16, [&](size_t begin, size_t end) {
+        Side left, right;
+        const auto read_a = a(), read_b = b();
         for (size_t c = begin; c < end; ++c) {
-            load(left, a, cells.a_index, cells.a_cells[c], cells.a_cells[c + 1]);
-            load(right, b, cells.b_index, cells.b_cells[c], cells.b_cells[c + 1]);
-            // A mask that is compared once is walked; bits pay from the second time on.
-            const bool many = left.shapes.size() * right.shapes.size() > 2;
-            if (many) {
-                left.lay_out(0, left.shapes.size());
-                right.lay_out(0, right.shapes.size());
+            const int64_t m = cells.a_cells[c + 1] - cells.a_cells[c], n = cells.b_cells[c + 1] - cells.b_cells[c];
+            if (m == 0 || n == 0) continue;
+            left.load(*read_a, cells.a_index, cells.a_cells[c], cells.a_cells[c + 1]);
+            right.load(*read_b, cells.b_index, cells.b_cells[c], cells.b_cells[c + 1]);
+            // A mask that is compared once or twice is walked; laying out bits pays from then on.
+            if (m * n > 2) {
+                left.group.lay_out(0, left.group.shapes.size());
+                right.group.lay_out(0, right.group.shapes.size());
             }
             double* p = out + cells.out_cells[c];
-            for (const Shape& sa : left.shapes) {
-                for (size_t j = 0; j < right.shapes.size(); ++j) {
-                    const Shape& sb = right.shapes[j];
-                    const bool crowd = iscrowd[cells.b_index[cells.b_cells[c] + static_cast<int64_t>(j)]] != 0;
+            for (const Shape& sa : left.group.shapes) {
+                const int64_t* row = cells.b_index + cells.b_cells[c];
+                for (const Shape& sb : right.group.shapes) {
+                    const bool crowd = iscrowd[*row++] != 0;
                     double iou = 0;
                     if (boxes_meet(sa, sb)) {
                         iou = sa.height != sb.height || sa.width != sb.width
                                   ? -1
-                                  : iou_of(sa, sb, intersect(sa, left.words.data(), sb, right.words.data()), crowd);
+                                  : iou_of(sa, sb, intersect(sa, left.group.words.data(), sb, right.group.words.data()),
+                                           crowd);
                     }
                     *p++ = iou;
                 }

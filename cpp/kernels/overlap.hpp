@@ -9,6 +9,9 @@
 //             walking 2 x 1,200 runs costs 5); masks that are huge but simple stay runs.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "support/common.hpp"
 
 namespace maskmill {
@@ -24,8 +27,18 @@ void overlap_iou(const Rles& a, const Rles& b, const uint8_t* iscrowd, SizeMisma
                  int64_t step_a, int64_t step_b);
 void overlap_intersection(const Rles& a, const Rles& b, uint64_t* out);
 
+// Masks that are made when they are needed: comparing a million masks takes no memory for a million masks.
+class MaskReader {
+  public:
+    virtual ~MaskReader() = default;
+    // Appends the runs of mask `index`, canonical and complete, and gives its size. May throw.
+    virtual void read(int64_t index, Buffer<uint32_t>& runs, int64_t& height, int64_t& width) = 0;
+};
+// Makes a reader for each thread.
+using MaskSource = std::function<std::unique_ptr<MaskReader>()>;
+
 // Many small matrices: cell c compares masks a_index[a_cells[c] .. a_cells[c + 1]) of a with those of b alike, and
-// writes them row-major (a, b), one cell behind the other, from out[out_cells[c]] on.
+// writes them row-major (a, b), one cell behind the other, from out[out_cells[c]] on. iscrowd is by index of b.
 struct CellPairs {
     const int64_t* a_index;
     const int64_t* a_cells;
@@ -34,7 +47,9 @@ struct CellPairs {
     const int64_t* out_cells;
     size_t n;
 };
-void overlap_iou_cells(const Rles& a, const Rles& b, const uint8_t* iscrowd, const CellPairs& cells, double* out);
+// Pairs of different sizes are -1 where the boxes meet, else 0.
+void overlap_iou_cells(const MaskSource& a, const MaskSource& b, const uint8_t* iscrowd, const CellPairs& cells,
+                       double* out);
 
 // keep[i] = 1 unless the IoU with a kept mask before it is above the threshold.
 void overlap_nms(const Rles& masks, double threshold, uint8_t* keep);

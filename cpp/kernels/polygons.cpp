@@ -54,17 +54,6 @@ class Crossings {
         writer.finish(pixels);
     }
 
-    // Adds one ring's crossings so that the sum is 1 inside of it by parity and 0 outside: rings are united where the
-    // sum of all is not zero.
-    void unite(Crossings& ring) {
-        ring.sort();
-        int32_t turn = 1;
-        for (const Crossing& x : ring.sorted_) {
-            add(x.column, x.row, turn);
-            turn = -turn;
-        }
-    }
-
   private:
     // Counting sort by column; within a column there are two or a few more.
     void sort() {
@@ -94,6 +83,107 @@ class Crossings {
     Buffer<int64_t> starts_, cursor_;
 };
 
+// Crossings of one ring by parity alone. A column has two, or a few more: they stand side by side, and are put in order
+// when they are read.
+class RingCrossings {
+  public:
+    // Columns first to last may be crossed.
+    void start(int64_t height, int64_t first, int64_t last) {
+        height_ = height;
+        first_ = first;
+        const auto columns = static_cast<size_t>(std::max<int64_t>(0, last - first + 1));
+        counts_.resize(columns);
+        std::fill(counts_.begin(), counts_.end(), 0u);
+        rows_.resize(columns * kSlots);
+        more_.clear();
+    }
+    void add(int64_t column, int64_t row) {
+        const auto c = static_cast<size_t>(column - first_);
+        const uint32_t n = counts_[c]++;
+        if (n < kSlots) {
+            rows_[c * kSlots + n] = static_cast<uint32_t>(row);
+        } else {
+            more_.push({static_cast<uint32_t>(c), static_cast<uint32_t>(row), 0});
+        }
+    }
+
+    // visit(column, row) for all crossings in column order.
+    template <class Visit>
+    void for_each(Visit&& visit) {
+        sort_more();
+        const Crossing* rest = more_.begin();
+        for (size_t c = 0; c < counts_.size(); ++c) {
+            const auto column = static_cast<int64_t>(c) + first_;
+            for (const uint32_t row : rows_of_column(c, rest)) visit(column, static_cast<int64_t>(row));
+        }
+    }
+
+    // Appends the runs; true, unless the image has so many pixels that a run may not fit: then nothing is done.
+    bool write(int64_t width, Buffer<uint32_t>& out) {
+        const auto pixels = static_cast<uint64_t>(height_) * static_cast<uint64_t>(width);
+        if (pixels > 0xffffffffu) return false;
+        sort_more();
+        const Crossing* rest = more_.begin();
+        uint32_t* const begin = out.room(counts_.size() * kSlots + 2 * more_.size() + 3);
+        uint32_t* p = begin;
+        uint32_t end = 0;    // of the last interval written
+        uint32_t start = 0;  // of the open interval
+        bool open = false;
+        const auto toggle = [&](uint32_t at) {
+            if (!open) {
+                start = at;
+            } else if (at > start) {
+                if (start == end && p != begin) {
+                    p[-1] += at - start;
+                } else {
+                    *p++ = start - end;
+                    *p++ = at - start;
+                }
+                end = at;
+            }
+            open = !open;
+        };
+        uint32_t column = static_cast<uint32_t>(first_ * height_);
+        for (size_t c = 0; c < counts_.size(); ++c, column += static_cast<uint32_t>(height_)) {
+            for (const uint32_t row : rows_of_column(c, rest)) toggle(column + row);
+        }
+        if (open) toggle(static_cast<uint32_t>(pixels));
+        if (end < pixels || p == begin) *p++ = static_cast<uint32_t>(pixels) - end;
+        out.advance(static_cast<size_t>(p - begin));
+        return true;
+    }
+
+  private:
+    static constexpr uint32_t kSlots = 4;
+
+    void sort_more() {
+        std::sort(more_.begin(), more_.end(), [](const Crossing& a, const Crossing& b) { return a.column < b.column; });
+    }
+    // The rows of one column in order; columns are asked for one after the other.
+    std::span<const uint32_t> rows_of_column(size_t c, const Crossing*& rest) {
+        const uint32_t n = counts_[c];
+        uint32_t* const rows = rows_.data() + c * kSlots;
+        if (n == 2) {
+            const uint32_t a = rows[0], b = rows[1];
+            rows[0] = std::min(a, b);
+            rows[1] = std::max(a, b);
+        } else if (n > kSlots) {
+            many_.clear();
+            many_.append(rows, kSlots);
+            for (; rest != more_.end() && rest->column == c; ++rest) many_.push(rest->row);
+            std::sort(many_.begin(), many_.end());
+            return {many_.data(), many_.size()};
+        } else if (n > 2) {
+            std::sort(rows, rows + n);
+        }
+        return {rows, n};
+    }
+
+    int64_t height_ = 0, first_ = 0;
+    Buffer<uint32_t> counts_, rows_, many_;
+    Buffer<Crossing> more_;
+};
+
 // Fifths of a pixel. trunc(z + 0.5) as C converts: toward zero.
 int64_t fifths(double v) { return static_cast<int32_t>(5.0 * v + 0.5); }
 int64_t truncated(double v) { return static_cast<int64_t>(v); }
@@ -101,9 +191,13 @@ int64_t truncated(double v) { return static_cast<int64_t>(v); }
 // A point on the outline at height `fifth` lies in or above this pixel: ceil((fifth - 2) / 5), within the image.
 int64_t row_of(int64_t fifth, int64_t height) { return fifth <= 2 ? 0 : std::min((fifth + 2) / 5, height); }
 
+// The columns x of the image for which 5 x + 2 and 5 x + 3 lie within [low, high] fifths.
+int64_t first_column(int64_t low) { return low <= 2 ? 0 : (low + 2) / 5; }
+int64_t last_column(int64_t high, int64_t width) { return high < 3 ? -1 : std::min((high - 3) / 5, width - 1); }
+
 // The crossings of one edge with the middle fifths 5 x + 2 of the image's columns x, exactly as if it were drawn point
 // by point along its longer side.
-void coco_edge(int64_t xs, int64_t ys, int64_t xe, int64_t ye, int64_t height, int64_t width, Crossings& out) {
+void coco_edge(int64_t xs, int64_t ys, int64_t xe, int64_t ye, int64_t height, int64_t width, RingCrossings& out) {
     const int64_t dx = std::abs(xe - xs), dy = std::abs(ye - ys);
     if (dx == 0) return;
     const bool along_x = dx >= dy;
@@ -113,9 +207,7 @@ void coco_edge(int64_t xs, int64_t ys, int64_t xe, int64_t ye, int64_t height, i
         std::swap(ys, ye);
     }
     // Columns whose crossing, between the points at c = 5 x + 2 and c + 1, is on the edge.
-    const int64_t low = std::min(xs, xe), high = std::max(xs, xe);
-    const int64_t first = low <= 2 ? 0 : (low + 2) / 5;
-    const int64_t last = high < 3 ? -1 : std::min((high - 3) / 5, width - 1);
+    const int64_t first = first_column(std::min(xs, xe)), last = last_column(std::max(xs, xe), width);
     if (along_x) {
         const double s = static_cast<double>(ye - ys) / static_cast<double>(dx);
         const auto y_at = [&](int64_t t) {
@@ -150,10 +242,17 @@ void coco_edge(int64_t xs, int64_t ys, int64_t xe, int64_t ye, int64_t height, i
     }
 }
 
-// Adds the crossings of one ring; returns the first bad point, or -1.
-int64_t coco_ring(const double* points, size_t n, int64_t height, int64_t width, Crossings& out) {
+// The crossings of one ring; returns the first bad point, or -1.
+int64_t coco_ring(const double* points, size_t n, int64_t height, int64_t width, RingCrossings& out) {
     const int64_t bad = find_bad_point(points, n);
-    if (bad >= 0 || n == 0) return bad;
+    if (bad >= 0) return bad;
+    double low = n > 0 ? points[0] : 0, high = low;
+    for (size_t k = 0; k < n; ++k) {
+        low = std::min(low, points[2 * k]);
+        high = std::max(high, points[2 * k]);
+    }
+    out.start(height, first_column(fifths(low)), last_column(fifths(high), width));
+    if (n == 0) return -1;
     const int64_t x0 = fifths(points[0]), y0 = fifths(points[1]);
     int64_t x = x0, y = y0;
     for (size_t k = 1; k <= n; ++k) {
@@ -216,15 +315,26 @@ void rasterize_coco(const Polygons& p, size_t i, CocoFiller& filler, Buffer<uint
 }  // namespace
 
 struct CocoFiller::Room {
-    Crossings all, own;
+    RingCrossings ring;
+    Crossings all;  // of more than one ring: the sum of turns is the number of rings around a pixel
     int64_t height = 0, width = 0;
     size_t rings = 0;
+
+    // A ring's crossings turn in and out by parity.
+    void unite() {
+        int32_t turn = 1;
+        ring.for_each([&](int64_t column, int64_t row) {
+            all.add(column, row, turn);
+            turn = -turn;
+        });
+    }
 };
 
 CocoFiller::CocoFiller() : room_(std::make_unique<Room>()) {}
 CocoFiller::~CocoFiller() = default;
 
 void CocoFiller::start(int64_t height, int64_t width) {
+    room_->ring.start(height, 0, -1);
     room_->all.start(height, width);
     room_->height = height;
     room_->width = width;
@@ -233,19 +343,16 @@ void CocoFiller::start(int64_t height, int64_t width) {
 
 int64_t CocoFiller::add_ring(const double* points, size_t n) {
     Room& r = *room_;
-    if (r.rings == 1) {  // more than one: each is drawn by itself and united
-        std::swap(r.all, r.own);
-        r.all.start(r.height, r.width);
-        r.all.unite(r.own);
-    }
-    if (r.rings++ == 0) return coco_ring(points, n, r.height, r.width, r.all);
-    r.own.start(r.height, r.width);
-    const int64_t bad = coco_ring(points, n, r.height, r.width, r.own);
-    r.all.unite(r.own);
-    return bad;
+    if (r.rings++ > 0) r.unite();  // the ring before
+    return coco_ring(points, n, r.height, r.width, r.ring);
 }
 
-void CocoFiller::finish(Buffer<uint32_t>& out) { room_->all.write(room_->rings <= 1, out); }
+void CocoFiller::finish(Buffer<uint32_t>& out) {
+    Room& r = *room_;
+    if (r.rings <= 1 && r.ring.write(r.width, out)) return;
+    r.unite();
+    r.all.write(false, out);
+}
 
 Runs polygons_rasterize(const Polygons& polygons, FillRule rule) {
     const int64_t points = polygons.n == 0 ? 0 : polygons.rings[polygons.masks[polygons.n]];

@@ -9,15 +9,26 @@ inline double c_max(double a, double b) { return a > b || b != b ? a : b; }
 // As numpy's max: a NaN stays.
 inline double numpy_max(double a, double b) { return a >= b || a != a ? a : b; }
 
-// Intersection over union, or over the area of dt where gt is a crowd. Without branches: which boxes meet is hard to
-// guess. A NaN difference is not <= 0 and goes on.
+// Intersection over union, or over the area of dt where gt is a crowd.
 inline double coco_box_iou(const double* dt, const double* gt, bool crowd) {
+    // A NaN difference is not <= 0 and goes on.
     const double w = c_min(dt[2] + dt[0], gt[2] + gt[0]) - c_max(dt[0], gt[0]);
+    if (w <= 0) return 0;
     const double h = c_min(dt[3] + dt[1], gt[3] + gt[1]) - c_max(dt[1], gt[1]);
+    if (h <= 0) return 0;
     const double common = w * h, dt_area = dt[2] * dt[3];
-    const double either = dt_area + gt[2] * gt[3] - common;
-    const double iou = common / (crowd ? dt_area : either);
-    return w <= 0 || h <= 0 ? 0 : iou;
+    return common / (crowd ? dt_area : dt_area + gt[2] * gt[3] - common);
+}
+
+// The same for boxes without NaN, and without branches: which boxes meet is hard to guess.
+inline double coco_box_iou_of_numbers(const double* dt, const double* gt, bool crowd) {
+    const auto smaller = [](double a, double b) { return a < b ? a : b; };
+    const auto larger = [](double a, double b) { return a > b ? a : b; };
+    const double w = smaller(dt[2] + dt[0], gt[2] + gt[0]) - larger(dt[0], gt[0]);
+    const double h = smaller(dt[3] + dt[1], gt[3] + gt[1]) - larger(dt[1], gt[1]);
+    const double common = w * h, dt_area = dt[2] * dt[3];
+    const double iou = common / (crowd ? dt_area : dt_area + gt[2] * gt[3] - common);
+    return (w <= 0) | (h <= 0) ? 0 : iou;
 }
 
 }  // namespace maskmill

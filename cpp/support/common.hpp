@@ -1,6 +1,7 @@
 // Types that every kernel shares. Nothing here knows of Python.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -14,9 +15,6 @@
 #include <utility>
 
 namespace maskmill {
-
-// Big memory in pages of 2 MB where Linux gives them on request: its first writing then costs a tenth.
-void ask_for_huge_pages(void* p, size_t bytes);
 
 // Memory without constructors: a std::vector would write zeros over every output first, which costs as much
 // as the kernel itself. Grows by realloc (which moves pages, not bytes, when big); freed with std::free, so
@@ -57,6 +55,11 @@ class Buffer {
         reserve(size);
         size_ = size;
     }
+    // Gives back what is beyond `size`.
+    void shrink(size_t size) {
+        size_ = size;
+        if (size < capacity_) reallocate(std::max<size_t>(size, 1));
+    }
     void push(T value) {
         if (size_ == capacity_) grow(size_ + 1);
         data_[size_++] = value;
@@ -96,7 +99,6 @@ class Buffer {
         if (p == nullptr) throw std::bad_alloc();
         data_ = static_cast<T*>(p);
         capacity_ = capacity;
-        ask_for_huge_pages(p, capacity * sizeof(T));
     }
 
     T* data_ = nullptr;

@@ -1,7 +1,6 @@
 #include "support/json.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cstdio>
 
@@ -20,10 +19,6 @@ constexpr int kMostNesting = 512;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Powers of ten that are exact doubles.
-constexpr double kTens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                            1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-
 // Correctly rounded, whatever the locale. `large`: what to expect if the number is out of range.
 double parse_double(const char* begin, const char* end, [[maybe_unused]] bool large) {
     double value = 0;
@@ -41,44 +36,6 @@ double parse_double(const char* begin, const char* end, [[maybe_unused]] bool la
 }
 
 }  // namespace
-
-namespace {
-
-// The high bit of every byte that is no digit.
-uint64_t non_digits(uint64_t bytes) {
-    const uint64_t x = bytes ^ 0x3030303030303030ULL;  // digits become 0 to 9
-    return (((x & 0x7f7f7f7f7f7f7f7fULL) + 0x7676767676767676ULL) | x) & 0x8080808080808080ULL;
-}
-
-// Eight bytes that hold digits 0 to 9, the first one in the lowest byte, as a number: pairs, fours, eight.
-uint64_t eight_digits(uint64_t x) {
-    x = x * 10 + (x >> 8);
-    x = ((x & 0x000000ff000000ffULL) * 0x000f424000000064ULL + ((x >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL) >> 32;
-    return x;
-}
-
-constexpr uint64_t kWholeTens[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
-
-}  // namespace
-
-void Cursor::digits(uint64_t& value) {
-    // Eight bytes at a time: where a number ends is hard to guess, and a wrong guess costs more than all its digits.
-    if constexpr (std::endian::native == std::endian::little) {
-        while (size_ - at_ >= 8) {
-            uint64_t bytes;
-            std::memcpy(&bytes, text_ + at_, 8);
-            const uint64_t stops = non_digits(bytes);
-            const int n = stops == 0 ? 8 : std::countr_zero(stops) / 8;
-            if (n == 0) return;
-            // Digits move to the end of the word; zeros in front of them count nothing.
-            const uint64_t moved = (bytes ^ 0x3030303030303030ULL) << (8 * (8 - n));
-            value = value * kWholeTens[n] + eight_digits(moved);
-            at_ += static_cast<size_t>(n);
-            if (n < 8) return;
-        }
-    }
-    while (at_ < size_ && is_digit(text_[at_])) value = value * 10 + static_cast<uint64_t>(text_[at_++] - '0');
-}
 
 void Cursor::fail(const char* expected) const {
     std::string what = std::string("expected ") + expected;
@@ -124,9 +81,8 @@ Slice Cursor::string(bool& escaped) {
     }
 }
 
-Number Cursor::number() {
+Number Cursor::any_number() {
     Number out;
-    peek();
     const size_t begin = at_;
     const bool negative = at_ < size_ && text_[at_] == '-';
     if (negative) ++at_;
@@ -161,6 +117,7 @@ Number Cursor::number() {
         if (at_ == power) fail("a digit in the exponent");
         exponent += down ? -e : e;
     }
+    long_integer_ |= out.is_integer && whole > 18;
     if (length <= 19) {
         if (out.is_integer && mantissa <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
             out.integer = negative ? -static_cast<int64_t>(mantissa) : static_cast<int64_t>(mantissa);
@@ -186,13 +143,14 @@ void Cursor::skip_string() {
     string(escaped);
 }
 
-void Cursor::skip_number() {
+bool Cursor::skip_any_number() {
     uint64_t ignored = 0;
     if (text_[at_] == '-') ++at_;
     const size_t begin = at_;
     digits(ignored);
     if (at_ == begin) fail("a value");
-    if (at_ - begin > 1 && text_[begin] == '0') {
+    const size_t whole = at_ - begin;
+    if (whole > 1 && text_[begin] == '0') {
         at_ = begin;
         fail("a number without leading zero");
     }
@@ -201,13 +159,17 @@ void Cursor::skip_number() {
         digits(ignored);
         if (at_ == point) fail("a digit after '.'");
     }
-    if (at_ < size_ && (text_[at_] | 0x20) == 'e') {
-        ++at_;
-        if (at_ < size_ && (text_[at_] == '-' || text_[at_] == '+')) ++at_;
-        const size_t power = at_;
-        digits(ignored);
-        if (at_ == power) fail("a digit in the exponent");
+    const bool point = at_ - begin > whole;
+    if (at_ == size_ || (text_[at_] | 0x20) != 'e') {
+        long_integer_ |= !point && whole > 18;
+        return whole <= 8;
     }
+    ++at_;
+    if (at_ < size_ && (text_[at_] == '-' || text_[at_] == '+')) ++at_;
+    const size_t power = at_;
+    digits(ignored);
+    if (at_ == power) fail("a digit in the exponent");
+    return false;
 }
 
 void Cursor::skip_word(const char* word) {
@@ -242,7 +204,9 @@ Slice Cursor::skip() {
             case 't': skip_word("true"); break;
             case 'f': skip_word("false"); break;
             case 'n': skip_word("null"); break;
-            default: at_ < size_ ? skip_number() : fail("a value");
+            default:
+                if (at_ == size_) fail("a value");
+                skip_number();
         }
         // A value has ended: close what it closes.
         for (;;) {

@@ -1,0 +1,714 @@
+"""COCOeval on columns: all images at once.
+
+`evaluate_files` works on files that nobody has looked into, `evaluate_dicts` on dicts. Both refuse (return False) where
+a step of COCOeval or COCO has been overridden or replaced, and where anything is not plain, be it a parameter, an id or
+a missing key; the caller then goes one by one, as pycocotools does, and fails as it does.
+"""
+
+import copy
+import itertools
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskmill._backend import kernels
+from maskmill.pycocotools import _columns
+from maskmill.pycocotools import mask as maskUtils
+from maskmill.pycocotools._lazy import Pending, raw_attributes_of
+from maskmill.pycocotools.coco import COCO
+
+_MOST_THRESHOLDS = 16  # at a time: one bit each
+
+_STEPS = ("_prepare", "computeIoU", "computeOks", "evaluateImg")
+_originals: dict[str, Any] = {}
+
+
+def remember(cocoeval: type) -> None:
+    """Keep the steps as they are, to see when one is replaced."""
+    _originals.update({name: cocoeval.__dict__[name] for name in (*_STEPS, "_cell")})
+    _originals.update({name: COCO.__dict__[name] for name in ("getAnnIds", "loadAnns", "annToRLE", "createIndex")})
+    _originals.update({name: getattr(maskUtils, name) for name in ("iou", "merge", "frPyObjects")})
+
+
+def _is_original(obj: Any, *names: str) -> bool:
+    own = raw_attributes_of(obj)
+    return all(getattr(type(obj), name, None) is _originals[name] and name not in own for name in names)
+
+
+def _masks_are_original() -> bool:
+    return all(getattr(maskUtils, name) is _originals[name] for name in ("iou", "merge", "frPyObjects"))
+
+
+def by_cell(anns: list[dict[str, Any]]) -> "defaultdict[Any, list[Any]]":
+    """Annotations by (image_id, category_id)."""
+    cells: defaultdict[Any, list[Any]] = defaultdict(list)
+    for ann in anns:
+        cells[ann["image_id"], ann["category_id"]].append(ann)
+    return cells
+
+
+def copy_of(params: Any) -> Any:
+    """A deep copy, to which long lists of ids cost little: their numbers cannot change."""
+    memo = {}
+    for ids in (getattr(params, "imgIds", None), getattr(params, "catIds", None)):
+        if type(ids) is list and all(isinstance(i, int | np.integer) for i in ids):
+            memo[id(ids)] = list(ids)
+    return copy.deepcopy(params, memo)
+
+
+# Parameters
+
+
+@dataclass
+class Plan:
+    """The parameters of an evaluation, found to be plain."""
+
+    iou_type: str
+    image_ids: list[Any]
+    category_ids: list[Any]
+    use_categories: bool
+    thresholds: NDArray[np.float64]
+    areas: list[Any]
+    area_ranges: NDArray[np.float64]
+    limits: list[int]
+
+    @property
+    def cell_categories(self) -> list[Any]:
+        return self.category_ids if self.use_categories else [-1]
+
+    @property
+    def count(self) -> int:
+        return len(self.cell_categories) * len(self.areas) * len(self.image_ids)
+
+
+def _numbers_of(values: Any) -> NDArray[np.float64] | None:
+    """A vector of finite doubles, or None."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        return None
+    if array.ndim != 1 or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
+        return None
+    return array.astype(np.float64)
+
+
+def _ids_of(values: Any) -> NDArray[np.int64] | None:
+    """A vector of int64, each once, or None."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError):
+        return None
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size == 0 or len(np.unique(array)) != array.size:
+        return None
+    return array.astype(np.int64)
+
+
+def _plan(p: Any) -> Plan | None:
+    if p.iouType not in ("bbox", "segm", "keypoints") or (p.iouType == "keypoints" and not p.useCats):
+        return None
+    if type(p.imgIds) is not list or type(p.catIds) is not list or type(p.areaRng) is not list:
+        return None
+    thresholds = _numbers_of(p.iouThrs)
+    if thresholds is None or thresholds.size == 0:
+        return None
+    if _ids_of(p.imgIds) is None or _ids_of(p.catIds) is None:
+        return None
+    ranges = [_numbers_of(r) for r in p.areaRng]
+    if not ranges or any(r is None or r.size != 2 for r in ranges):
+        return None
+    if not p.maxDets or not all(isinstance(m, int | np.integer) and m >= 0 for m in p.maxDets):
+        return None
+    return Plan(
+        p.iouType,
+        p.imgIds,
+        p.catIds,
+        bool(p.useCats),
+        thresholds,
+        p.areaRng,
+        np.array(ranges),
+        [int(m) for m in p.maxDets],
+    )
+
+
+# Evaluating
+
+
+@dataclass
+class Side:
+    """What matching needs of ground truth or results, row by row."""
+
+    image: NDArray[np.int64]
+    category: NDArray[np.int64]
+    ids: list[Any]  # as they go into evalImgs
+    named: NDArray[np.uint8]  # see matching.hpp
+    area: NDArray[np.float64]
+    boxes: NDArray[np.float64] | None = None
+    crowd: NDArray[np.uint8] | None = None
+    ignore: NDArray[np.uint8] | None = None
+    score: NDArray[np.float64] | None = None
+    scores: list[Any] | None = None  # as they go into evalImgs; None: those of `score`, see score_is_integer
+    score_is_integer: NDArray[np.bool_] | None = None
+
+
+class Evaluation:
+    """Matches of all cells, from which evalImgs, ious and the accumulated results are made."""
+
+    def __init__(self, plan: Plan, gt: Side, dt: Side) -> None:
+        self.plan, self.gt, self.dt = plan, gt, dt
+        assert dt.score is not None
+        self.category, self.image, self.gt_cells, self.gt_order, self.dt_cells, self.dt_order, self.score = (
+            kernels().matching_group(
+                gt.image,
+                gt.category,
+                dt.image,
+                dt.category,
+                dt.score,
+                np.array(plan.image_ids, np.int64),
+                np.array(plan.category_ids, np.int64),
+                plan.use_categories,
+                plan.limits[-1],
+            )
+        )
+        self.ious: NDArray[np.float64] | None = None  # None: those of the boxes, made when asked for
+        self.iou_cells: NDArray[np.int64] | None = None
+
+    @property
+    def cells(self) -> tuple[NDArray[np.int64], ...]:
+        return self.gt_cells, self.gt_order, self.dt_cells, self.dt_order
+
+    @property
+    def count(self) -> int:
+        return self.plan.count
+
+    def match(self) -> None:
+        """Bits of matched and ignored detections, 16 thresholds at a time."""
+        thresholds = self.plan.thresholds
+        self.parts = [
+            self._match(thresholds[t : t + _MOST_THRESHOLDS], self.plan.area_ranges)[:3]
+            for t in range(0, len(thresholds), _MOST_THRESHOLDS)
+        ]
+
+    def _match(self, thresholds: NDArray[np.float64], ranges: NDArray[np.float64], partners: bool = False) -> Any:
+        gt, dt = self.gt, self.dt
+        boxes = (gt.boxes, dt.boxes) if self.ious is None else (None, None)
+        return kernels().matching_match(
+            *self.cells,
+            self.ious,
+            self.iou_cells,
+            *boxes,
+            gt.area,
+            gt.ignore,
+            gt.crowd,
+            gt.named,
+            dt.area,
+            dt.named,
+            np.ascontiguousarray(thresholds),
+            np.ascontiguousarray(ranges),
+            partners,
+        )
+
+    def accumulate(self, recalls: NDArray[np.float64], limits: list[int]) -> tuple[NDArray[np.float64], ...]:
+        categories = len(self.plan.cell_categories)
+        results = []
+        for n, (matched, ignored, counted) in enumerate(self.parts):
+            size = len(self.plan.thresholds[n * _MOST_THRESHOLDS :][:_MOST_THRESHOLDS])
+            results.append(
+                kernels().matching_accumulate(
+                    self.category,
+                    self.dt_cells,
+                    self.score,
+                    matched,
+                    ignored,
+                    counted,
+                    categories,
+                    size,
+                    recalls,
+                    np.array(limits, np.int64),
+                )
+            )
+        if len(results) == 1:
+            return tuple(results[0])
+        return tuple(np.concatenate([r[i] for r in results]) for i in range(3))
+
+    # What people look at
+
+    def _matrix(self, cell: int) -> Any:
+        """One cell's IoUs, as computeIoU returns them."""
+        g = int(self.gt_cells[cell + 1] - self.gt_cells[cell])
+        d = int(self.dt_cells[cell + 1] - self.dt_cells[cell])
+        if g == 0 or d == 0:
+            return []
+        assert self.ious is not None and self.iou_cells is not None
+        start = self.iou_cells[cell]
+        order = "C" if self.plan.iou_type == "keypoints" else "F"
+        return np.array(self.ious[start : start + d * g].reshape(d, g), order=order)
+
+    def _need_ious(self) -> None:
+        if self.ious is None:
+            self.ious, self.iou_cells = kernels().matching_box_iou(
+                *self.cells, self.gt.boxes, self.dt.boxes, self.gt.crowd
+            )
+
+    def _cell_numbers(self) -> dict[tuple[int, int], int]:
+        """Cells by place of category and image."""
+        return {key: c for c, key in enumerate(zip(self.category.tolist(), self.image.tolist(), strict=True))}
+
+    def make_ious(self) -> dict[Any, Any]:
+        self._need_ious()
+        cells = self._cell_numbers()
+        made = {}
+        for i, image in enumerate(self.plan.image_ids):
+            for k, category in enumerate(self.plan.cell_categories):
+                cell = cells.get((k, i))
+                made[image, category] = [] if cell is None else self._matrix(cell)
+        return made
+
+    def make_eval_images(self) -> list[Any]:
+        plan = self.plan
+        found: list[Any] = [None] * self.count
+        images = len(plan.image_ids)
+        scores = self._scores()
+        gt_ids = np.array([float(i) for i in self.gt.ids])
+        dt_ids = np.array([float(i) for i in self.dt.ids])
+        for a, limits in enumerate(plan.areas):
+            parts = [
+                self._match(plan.thresholds[t : t + _MOST_THRESHOLDS], plan.area_ranges[a : a + 1], True)
+                for t in range(0, len(plan.thresholds), _MOST_THRESHOLDS)
+            ]
+            dt_partner = np.concatenate([part[3][0] for part in parts])
+            gt_partner = np.concatenate([part[4][0] for part in parts])
+            assert self.gt.ignore is not None
+            low, high = plan.area_ranges[a]
+            gt_ignored = (self.gt.ignore != 0) | (self.gt.area < low) | (self.gt.area > high)
+            for c, (k, i) in enumerate(zip(self.category.tolist(), self.image.tolist(), strict=True)):
+                g = self.gt_order[self.gt_cells[c] : self.gt_cells[c + 1]]
+                d = self.dt_order[self.dt_cells[c] : self.dt_cells[c + 1]]
+                flags = gt_ignored[g]
+                order = np.argsort(flags, kind="stable")
+                by_dt = dt_partner[:, self.dt_cells[c] : self.dt_cells[c + 1]]
+                by_gt = gt_partner[:, self.gt_cells[c] : self.gt_cells[c + 1]][:, order]
+                dtm, gtm = np.zeros(by_dt.shape), np.zeros(by_gt.shape)
+                dt_ignored = np.zeros(by_dt.shape, bool)
+                if len(g) and len(d):
+                    dtm = np.where(by_dt >= 0, gt_ids[g][by_dt], 0.0)
+                    gtm = np.where(by_gt >= 0, dt_ids[d][by_gt], 0.0)
+                    dt_ignored = (by_dt >= 0) & flags[by_dt]
+                area = self.dt.area[d]
+                dt_ignored |= (dtm == 0) & ((area < low) | (area > high))
+                found[(k * len(plan.areas) + a) * images + i] = {
+                    "image_id": plan.image_ids[i],
+                    "category_id": plan.cell_categories[k],
+                    "aRng": limits,
+                    "maxDet": plan.limits[-1],
+                    "dtIds": [self.dt.ids[j] for j in d.tolist()],
+                    "gtIds": [self.gt.ids[j] for j in g[order].tolist()],
+                    "dtMatches": dtm,
+                    "gtMatches": gtm,
+                    "dtScores": [scores[j] for j in d.tolist()],
+                    "gtIgnore": flags[order].astype(np.int64) if len(g) else np.array([]),
+                    "dtIgnore": dt_ignored,
+                }
+        return found
+
+    def _scores(self) -> list[Any]:
+        if self.dt.scores is not None:
+            return self.dt.scores
+        assert self.dt.score is not None and self.dt.score_is_integer is not None
+        scores: list[Any] = self.dt.score.tolist()
+        for j in np.flatnonzero(self.dt.score_is_integer).tolist():
+            scores[j] = int(scores[j])
+        return scores
+
+
+def _fill_cells(plan: Plan, cells: "defaultdict[Any, list[Any]]") -> "defaultdict[Any, list[Any]]":
+    """pycocotools looks up every cell, and a defaultdict remembers."""
+    for image in plan.image_ids:
+        for category in plan.category_ids:
+            cells[image, category]
+    return cells
+
+
+def _publish(ev: Any, evaluation: Evaluation, cells: Pending) -> None:
+    own = raw_attributes_of(ev)
+    own["_gts"] = own["_dts"] = cells
+    own["ious"] = Pending(lambda: {"ious": evaluation.make_ious()})
+    own["evalImgs"] = Pending(lambda: {"evalImgs": evaluation.make_eval_images()}, evaluation)
+
+
+# Files
+
+
+def evaluate_files(ev: Any) -> bool:
+    """Evaluate what was read into columns and never looked at."""
+    if not _is_original(ev, *_STEPS, "_cell") or not _masks_are_original():
+        return False
+    gt_file, dt_file = _file_of(ev.cocoGt), _file_of(ev.cocoDt)
+    if not isinstance(gt_file, _columns.GroundTruthFile) or not isinstance(dt_file, _columns.Results):
+        return False
+    plan = _plan(ev.params)
+    if plan is None or plan.iou_type == "keypoints":
+        return False
+    gt, dt = _ground_truth_side(gt_file, plan), _results_side(dt_file, plan)
+    if gt is None or dt is None:
+        return False
+    evaluation = Evaluation(plan, gt, dt)
+    if plan.iou_type == "segm" and not _compare_texts(evaluation, gt_file, dt_file):
+        return False
+    evaluation.match()
+    _leave_effects(plan, gt_file, dt_file)
+    ev.eval = {}
+
+    def make_cells() -> dict[str, Any]:
+        made = {}
+        for name, coco, file in (("_gts", ev.cocoGt, gt_file), ("_dts", ev.cocoDt, dt_file)):
+            coco.dataset  # noqa: B018 - makes the dicts, if nobody has yet
+            assert file.made is not None
+            chosen = np.flatnonzero(_selected(plan, file)).tolist()
+            # In the order of images, as getAnnIds has them; within one, of the file.
+            rank = {image: n for n, image in enumerate(plan.image_ids)}
+            chosen.sort(key=lambda row: rank[file.image_id[row]])
+            made[name] = _fill_cells(plan, by_cell([file.made[row] for row in chosen]))
+        return made
+
+    _publish(ev, evaluation, Pending(make_cells))
+    return True
+
+
+def _file_of(coco: Any) -> Any:
+    if type(coco) is not COCO or not _is_original(coco, "getAnnIds", "loadAnns", "annToRLE", "createIndex"):
+        return None
+    pending = raw_attributes_of(coco).get("dataset")
+    return pending.state if type(pending) is Pending else None
+
+
+def _selected(plan: Plan, file: _columns.Rows) -> NDArray[np.bool_]:
+    chosen = np.isin(file.image_id, np.array(plan.image_ids, np.int64))
+    if plan.use_categories:
+        chosen &= np.isin(file.category_id, np.array(plan.category_ids, np.int64))
+    return chosen
+
+
+def _ground_truth_side(file: _columns.GroundTruthFile, plan: Plan) -> Side | None:
+    rows = file.rows
+    needed = _columns.AREA | _columns.ISCROWD | (_columns.BBOX if plan.iou_type == "bbox" else _columns.SEGMENTATION)
+    if file.n == 0 or rows["odd"] & needed or np.any(rows["fields"] & needed != needed):
+        return None
+    ids = rows["id"]
+    if len(np.unique(ids)) != file.n:  # pycocotools takes the last of each, twice
+        return None
+    return Side(
+        file.image_id,
+        file.category_id,
+        ids.tolist(),
+        (ids != 0).astype(np.uint8),
+        rows["area"],
+        boxes=rows.get("bbox") if plan.iou_type == "bbox" else None,
+        crowd=rows["iscrowd"],
+        ignore=rows["iscrowd"],
+    )
+
+
+def _results_side(file: "_columns.Results", plan: Plan) -> Side | None:
+    if plan.iou_type == "bbox" and not file.has_boxes:
+        return None
+    if plan.iou_type == "segm" and not file.has_masks:
+        return None
+    return Side(
+        file.image_id,
+        file.category_id,
+        range(1, file.n + 1),  # type: ignore[arg-type] - a list that takes no memory
+        np.ones(file.n, np.uint8),
+        file.area,
+        boxes=file.bbox if plan.iou_type == "bbox" else None,
+        score=file.score,
+        score_is_integer=file.score_is_integer,
+    )
+
+
+def _compare_texts(evaluation: Evaluation, gt: _columns.GroundTruthFile, dt: Any) -> bool:
+    """IoUs of masks, each made of its text when its cell is compared."""
+    sizes = _mask_sizes(gt)
+    if sizes is None or gt.text is None:
+        return False
+    sides = []
+    for file, size in ((gt, sizes), (dt, dt.rows["segmentation_size"])):
+        rows = file.rows
+        sides.append(
+            (file.text, rows["segmentation_kind"], rows["segmentation_begin"], rows["segmentation_end"], size)
+        )
+    try:
+        evaluation.ious, evaluation.iou_cells = kernels("cpp").matching_text_iou(
+            *evaluation.cells, *sides, evaluation.gt.crowd
+        )
+    except ValueError:
+        return False  # something malformed, about which pycocotools' way has its own to say
+    return True
+
+
+def _mask_sizes(file: _columns.GroundTruthFile) -> NDArray[np.int64] | None:
+    """(n, 2): that of the image for polygons, else the RLE's own."""
+    images, rows = file.images, file.rows
+    wanted = _columns.HEIGHT | _columns.WIDTH
+    if images["odd"] & wanted or np.any(images["fields"] & wanted != wanted):
+        return None
+    order = np.argsort(images["id"], kind="stable")
+    ids = images["id"][order]
+    # Of images with one id the last counts.
+    at = np.searchsorted(ids, file.image_id, side="right") - 1
+    if np.any(at < 0) or np.any(ids[at] != file.image_id):
+        return None
+    of_image = order[at]
+    sizes = np.stack([images["height"][of_image], images["width"][of_image]], 1)
+    own = rows["segmentation_kind"] != _columns.POLYGONS
+    sizes[own] = rows["segmentation_size"][own]
+    return np.ascontiguousarray(sizes)
+
+
+def _leave_effects(plan: Plan, gt_file: _columns.GroundTruthFile, dt_file: "_columns.Results") -> None:
+    """What pycocotools does to the dicts, to be done when there are dicts."""
+    low, high = plan.areas[-1]
+
+    def to_rles(rows: NDArray[np.intp], annotations: list[Any], attributes: dict[str, Any]) -> None:
+        coco = COCO()
+        coco.imgs = attributes["imgs"]
+        for row in rows.tolist():
+            annotations[row]["segmentation"] = coco.annToRLE(annotations[row])
+
+    def on_ground_truth(annotations: list[Any], attributes: dict[str, Any]) -> None:
+        rows = np.flatnonzero(_selected(plan, gt_file))
+        if plan.iou_type == "segm":
+            to_rles(rows, annotations, attributes)
+        for row in rows.tolist():
+            gt = annotations[row]
+            gt["ignore"] = "iscrowd" in gt and gt["iscrowd"]
+        for row in rows[np.isin(gt_file.category_id[rows], np.array(plan.category_ids, np.int64))].tolist():
+            mark_ignored(annotations[row], low, high)
+
+    def on_results(annotations: list[Any], attributes: dict[str, Any]) -> None:
+        if plan.iou_type == "segm":
+            to_rles(np.flatnonzero(_selected(plan, dt_file)), annotations, attributes)
+
+    gt_file.effects.append(on_ground_truth)
+    dt_file.effects.append(on_results)
+
+
+def mark_ignored(gt: dict[str, Any], low: Any, high: Any) -> None:
+    gt["_ignore"] = 1 if gt["ignore"] or (gt["area"] < low or gt["area"] > high) else 0
+
+
+# Dicts
+
+
+def evaluate_dicts(ev: Any) -> bool:
+    """Evaluate the dicts that _prepare has collected."""
+    if not _is_original(ev, "computeIoU", "computeOks", "evaluateImg", "_cell") or not _masks_are_original():
+        return False
+    plan = _plan(ev.params)
+    if plan is None:
+        return False
+    gts, dts = _flatten(ev._gts, plan), _flatten(ev._dts, plan)
+    if gts is None or dts is None:
+        return False
+    gt, dt = _dict_side(*gts, is_gt=True), _dict_side(*dts, is_gt=False)
+    if gt is None or dt is None:
+        return False
+    if not _load_shapes(plan, gt, dt, gts[0], dts[0]):
+        return False
+    evaluation = Evaluation(plan, gt, dt)
+    if not _compare_dicts(evaluation, ev.params, gts[0], dts[0]):
+        return False
+    evaluation.match()
+    low, high = plan.areas[-1]
+    for g in gts[0]:
+        mark_ignored(g, low, high)
+    gt_cells, dt_cells = ev._gts, ev._dts
+
+    def fill() -> dict[str, Any]:
+        return {"_gts": _fill_cells(plan, gt_cells), "_dts": _fill_cells(plan, dt_cells)}
+
+    _publish(ev, evaluation, Pending(fill))
+    return True
+
+
+Flat = tuple[list[dict[str, Any]], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _flatten(cells: Any, plan: Plan) -> Flat | None:
+    """Dicts of all cells that will be looked at, with their image and category."""
+    images, categories = set(plan.image_ids), set(plan.category_ids)
+    keys = [key for key in cells if key[0] in images and key[1] in categories]
+    if not all(type(part) is int for key in keys for part in key):
+        return None
+    anns = list(itertools.chain.from_iterable(cells[key] for key in keys))
+    lengths = [len(cells[key]) for key in keys]
+    try:
+        pairs = np.array(keys, np.int64).reshape(-1, 2)
+    except OverflowError:
+        return None
+    repeated = np.repeat(pairs, lengths, axis=0)
+    return anns, np.ascontiguousarray(repeated[:, 0]), np.ascontiguousarray(repeated[:, 1])
+
+
+def _field(anns: list[dict[str, Any]], key: str) -> NDArray[np.float64] | None:
+    """ann[key] of all as doubles, or None if one is missing or no plain number."""
+    if _columns.available():
+        found: NDArray[np.float64] | None = kernels("cpp").coco_numbers(anns, key)
+        return found
+    try:
+        values = [ann[key] for ann in anns]
+        if any(isinstance(v, str | bytes) or abs(v) > 2**53 for v in values):
+            return None
+        return np.array([float(v) for v in values])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _dict_side(
+    anns: list[dict[str, Any]], image: NDArray[np.int64], category: NDArray[np.int64], *, is_gt: bool
+) -> Side | None:
+    area, ids = _field(anns, "area"), _field(anns, "id")
+    if area is None or ids is None:
+        return None
+    kept_ids = [ann["id"] for ann in anns]
+    if is_gt:
+        crowd = _field(anns, "iscrowd")
+        if crowd is None or not np.all((crowd == 0) | (crowd == 1)) or not all("ignore" in ann for ann in anns):
+            return None
+        ignore = np.array([bool(ann["ignore"]) for ann in anns], np.uint8)
+        return Side(
+            image, category, kept_ids, (ids != 0).astype(np.uint8), area, crowd=crowd.astype(np.uint8), ignore=ignore
+        )
+    score = _field(anns, "score")
+    if score is None:
+        return None
+    scores = [ann["score"] for ann in anns]
+    return Side(image, category, kept_ids, (ids > 0).astype(np.uint8), area, score=score, scores=scores)
+
+
+def _boxes_of(anns: list[dict[str, Any]]) -> NDArray[np.float64] | None:
+    """(n, 4), or None if a box is not one that pycocotools' iou takes."""
+    if _columns.available():
+        found: NDArray[np.float64] | None = kernels("cpp").coco_boxes(anns)
+        return found
+    boxes = [ann.get("bbox") for ann in anns]
+    if not all(type(box) in (list, np.ndarray) and len(box) == 4 for box in boxes):
+        return None
+    try:
+        return np.array(boxes, np.float64).reshape(-1, 4)
+    except (TypeError, ValueError):
+        return None
+
+
+def _load_shapes(plan: Plan, gt: Side, dt: Side, gts: list[Any], dts: list[Any]) -> bool:
+    if plan.iou_type == "segm":
+        return True
+    gt.boxes = _boxes_of(gts)
+    if plan.iou_type == "bbox":
+        dt.boxes = _boxes_of(dts)
+        return gt.boxes is not None and dt.boxes is not None
+    return gt.boxes is not None
+
+
+def _compare_dicts(evaluation: Evaluation, params: Any, gts: list[Any], dts: list[Any]) -> bool:
+    if evaluation.plan.iou_type == "segm":
+        return _compare_masks(evaluation, gts, dts)
+    if evaluation.plan.iou_type == "keypoints":
+        return _compare_keypoints(evaluation, params, gts, dts)
+    return True
+
+
+def _compare_masks(evaluation: Evaluation, gts: list[Any], dts: list[Any]) -> bool:
+    sides = []
+    for anns in (gts, dts):
+        masks = _rles_of(anns)
+        if masks is None:
+            return False
+        try:
+            kernels().rle_check(*masks)
+        except ValueError:
+            return False  # walked as pycocotools walks it
+        sides.append(masks)
+    evaluation.ious, evaluation.iou_cells = kernels().matching_mask_iou(
+        *evaluation.cells, *sides[0], *sides[1], evaluation.gt.crowd
+    )
+    return True
+
+
+def _rles_of(anns: list[Any]) -> Any:
+    if _columns.available():
+        return kernels("cpp").coco_segmentations(anns)
+    try:
+        rles = maskUtils._mask._frString([ann["segmentation"] for ann in anns])
+    except (KeyError, TypeError, OverflowError, IndexError):
+        return None
+    return rles._arrays()
+
+
+def _compare_keypoints(evaluation: Evaluation, params: Any, gts: list[Any], dts: list[Any]) -> bool:
+    sigmas = getattr(params, "kpt_oks_sigmas", None)
+    if not isinstance(sigmas, np.ndarray) or sigmas.ndim != 1 or sigmas.size == 0:
+        return False
+    gt, points = evaluation.gt, []
+    for anns in (gts, dts):
+        try:
+            array = np.array([ann["keypoints"] for ann in anns], np.float64)
+        except (KeyError, TypeError, ValueError):
+            return False
+        if anns and array.shape != (len(anns), 3 * sigmas.size):
+            return False
+        points.append(np.ascontiguousarray(array.reshape(len(anns), sigmas.size, 3)))
+    variances = np.ascontiguousarray((sigmas * 2) ** 2, np.float64)
+    arguments = (*evaluation.cells, points[0], gt.boxes, gt.area, points[1], variances)
+    exponents, evaluation.iou_cells = kernels().matching_oks_exponents(*arguments)
+    # numpy's own exp, so that its bits are pycocotools' on this machine.
+    evaluation.ious = kernels().matching_oks_means(*arguments, evaluation.iou_cells, np.exp(-exponents))
+    return True
+
+
+# Accumulating
+
+
+def is_evaluated(ev: Any) -> bool:
+    """bool(ev.evalImgs), without making it."""
+    found = raw_attributes_of(ev).get("evalImgs")
+    return found.state.count > 0 if type(found) is Pending else bool(ev.evalImgs)
+
+
+def accumulate(ev: Any, p: Any) -> tuple[NDArray[np.float64], ...] | None:
+    """precision, recall, scores of an evaluation on columns; None if evalImgs or parameters are not those it made."""
+    found = raw_attributes_of(ev).get("evalImgs")
+    evaluated = ev._paramsEval
+    if type(found) is not Pending or not hasattr(evaluated, "imgIds"):
+        return None
+    evaluation: Evaluation = found.state
+    plan = evaluation.plan
+    recalls = _numbers_of(p.recThrs)
+    if plan.count == 0 or recalls is None:
+        return None
+    if (p.useCats == 1) != plan.use_categories or bool(p.useCats) != bool(evaluated.useCats):
+        return None
+    for params in (p, evaluated):
+        catIds = params.catIds if plan.use_categories else plan.cell_categories
+        if not (
+            _equal(params.imgIds, plan.image_ids)
+            and _equal(catIds, plan.cell_categories)
+            and _equal(params.areaRng, plan.areas)
+        ):
+            return None
+    if not np.array_equal(p.iouThrs, plan.thresholds) or not _equal(evaluated.maxDets, plan.limits):
+        return None
+    if not all(isinstance(m, int | np.integer) and m in plan.limits for m in p.maxDets):
+        return None
+    return evaluation.accumulate(recalls, [int(m) for m in p.maxDets])
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    try:
+        return bool(a == b)
+    except ValueError:  # arrays within
+        return False
