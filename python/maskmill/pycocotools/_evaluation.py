@@ -293,9 +293,9 @@ class Evaluation:
                 dtm, gtm = np.zeros(by_dt.shape), np.zeros(by_gt.shape)
                 dt_ignored = np.zeros(by_dt.shape, bool)
                 if len(g) and len(d):
-                    dtm = np.where(by_dt >= 0, gt_ids[g][by_dt], 0.0)
-                    gtm = np.where(by_gt >= 0, dt_ids[d][by_gt], 0.0)
-                    dt_ignored = (by_dt >= 0) & flags[by_dt]
+                    dtm[:] = np.where(by_dt >= 0, gt_ids[g][by_dt], 0.0)
+                    gtm[:] = np.where(by_gt >= 0, dt_ids[d][by_gt], 0.0)
+                    dt_ignored[:] = (by_dt >= 0) & flags[by_dt]
                 area = self.dt.area[d]
                 dt_ignored |= (dtm == 0) & ((area < low) | (area > high))
                 found[(k * len(plan.areas) + a) * images + i] = {
