@@ -1,0 +1,239 @@
+"""COCO files as columns: reading and writing without a dict per annotation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskmill import _check
+from maskmill._backend import kernels
+from maskmill._files import FormatError, written_whole
+from maskmill.masks import Masks
+from maskmill.polygons import Polygons
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["CocoFile", "read", "write"]
+
+_FIELDS = {
+    "id": 1 << 0,
+    "image_id": 1 << 1,
+    "category_id": 1 << 2,
+    "area": 1 << 3,
+    "bbox": 1 << 4,
+    "score": 1 << 5,
+    "iscrowd": 1 << 6,
+    "segmentation": 1 << 7,
+    "keypoints": 1 << 8,
+    "num_keypoints": 1 << 9,
+}
+_NUMBERS = ("id", "image_id", "category_id", "area", "bbox", "score", "iscrowd", "num_keypoints")
+_KINDS = {0: "none", 1: "polygons", 2: "rle", 3: "counts", 4: "rle"}
+
+
+class CocoFile:
+    """A COCO file: ground truth (images, annotations, categories) or results.
+
+    Attributes
+    ----------
+    path : Path
+    is_results : bool
+        Whether the file is an array of results.
+    n : int
+        Annotations.
+    columns : dict of arrays
+        Of the known fields that some annotation has: id, image_id, category_id, num_keypoints (N,) int64; area, score
+        (N,) float64; bbox (N, 4) float64; iscrowd (N,) uint8. 0 where an annotation lacks the field, see `has`.
+    image_ids, heights, widths : (I,) int64
+    category_ids : (C,) int64
+    """
+
+    def __init__(self, path: Path, text: NDArray[np.uint8], parsed: dict[str, Any]) -> None:
+        self.path = path
+        self._text = text
+        self._rows: dict[str, Any] = parsed["annotations"]
+        self.is_results: bool = parsed["is_results"]
+        self.n: int = self._rows["n"]
+        self.columns = {name: self._rows[name] for name in _NUMBERS if name in self._rows}
+        images = parsed["images"]
+        self.image_ids: NDArray[np.int64] = images["id"]
+        self.heights: NDArray[np.int64] = images["height"]
+        self.widths: NDArray[np.int64] = images["width"]
+        self.category_ids: NDArray[np.int64] = parsed["categories"]["id"]
+        self._dicts: Any = None
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __repr__(self) -> str:
+        kind = "results" if self.is_results else "ground truth"
+        return (
+            f"CocoFile({str(self.path)!r}: {kind}, {self.n:,} annotations, {len(self.image_ids):,} images, "
+            f"{len(self.category_ids):,} categories)"
+        )
+
+    def has(self, field: str) -> NDArray[np.bool_]:
+        """Which annotations have a field, with a value of the kind that COCO says."""
+        if field not in _FIELDS:
+            raise ValueError(f"field must be one of {', '.join(map(repr, _FIELDS))}, not {field!r}")
+        found: NDArray[np.bool_] = (self._rows["fields"] & _FIELDS[field]) != 0
+        return found
+
+    def dict(self, i: int) -> dict[str, Any]:
+        """Annotation i with all its keys, known or not."""
+        i = range(self.n)[i]
+        begin, end = int(self._rows["begin"][i]), int(self._rows["end"][i])
+        made: dict[str, Any] = json.loads(self._text[begin:end].tobytes())
+        return made
+
+    def dicts(self) -> Any:
+        """The whole file, as json.load gives it."""
+        return json.loads(self._text.tobytes())
+
+    def segmentation_kinds(self) -> list[str]:
+        """Of each annotation: "polygons", "rle" (a string), "counts" (a list) or "none"."""
+        kinds = self._rows.get("segmentation_kind", np.zeros(self.n, np.uint8))
+        return [_KINDS[kind] for kind in kinds.tolist()]
+
+    def masks(self, rows: ArrayLike | None = None, sizes: ArrayLike | None = None) -> Masks:
+        """Masks of annotations (of all by default): polygons filled by COCO's rule, RLEs as they are.
+
+        Parameters
+        ----------
+        rows : (K,) integers, optional
+        sizes : one (height, width) or (K, 2), optional
+            Image sizes for polygons; by default those of the file's images.
+
+        Raises
+        ------
+        ValueError
+            If an annotation has no segmentation, or a malformed one, or its image's size is not known; names it.
+        """
+        chosen = np.arange(self.n) if rows is None else _check.integers(rows, np.int64, "rows")
+        if chosen.size and not (chosen.min() >= 0 and chosen.max() < self.n):
+            raise IndexError(f"rows must be within 0 and {self.n - 1}, not {chosen.min()} to {chosen.max()}")
+        if "segmentation_kind" not in self._rows:
+            if chosen.size:
+                raise ValueError(f"{self.path}: annotation {chosen[0]} has no segmentation")
+            return Masks.empty()
+        kind = self._rows["segmentation_kind"]
+        size = self._image_sizes(chosen) if sizes is None else _check.sizes(sizes, len(chosen)).copy()
+        own = kind[chosen] > 1
+        size[own] = self._rows["segmentation_size"][chosen[own]]
+        unknown = np.flatnonzero(~own & (size[:, 0] < 0))
+        if unknown.size:
+            row = int(chosen[unknown[0]])
+            raise ValueError(f"{self.path}: the size of annotation {row}'s image is not in the file")
+        parts = (self._text, chosen, kind, self._rows["segmentation_begin"], self._rows["segmentation_end"])
+        try:
+            counts, offsets = kernels("cpp").coco_json_masks(*parts, np.ascontiguousarray(size))
+            counts, offsets = kernels("cpp").rle_normalize(counts, offsets, np.ascontiguousarray(size))
+        except ValueError as error:
+            raise FormatError(f"{self.path}: {error}") from None
+        return Masks._of(counts, offsets, np.ascontiguousarray(size))
+
+    def _image_sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(K, 2); -1 where the image is not in the file."""
+        order = np.argsort(self.image_ids, kind="stable")
+        ids = self.image_ids[order]
+        wanted = self._rows["image_id"][rows] if "image_id" in self._rows else np.full(len(rows), -1)
+        at = np.clip(np.searchsorted(ids, wanted, side="right") - 1, 0, None)
+        sizes = np.full((len(rows), 2), -1, np.int64)
+        if len(ids):
+            found = ids[at] == wanted
+            of = order[at[found]]
+            sizes[found] = np.stack([self.heights[of], self.widths[of]], 1)
+        return sizes
+
+
+def read(path: str | os.PathLike[str]) -> CocoFile:
+    """Read a COCO file, ground truth or results.
+
+    Big files are read by several threads. A known field of an unexpected kind (an id that is a string, say) is not an
+    error: `CocoFile.has` is False there, and `CocoFile.dict` shows it.
+
+    Raises
+    ------
+    FormatError
+        If the file is no JSON; names the file, line and column, what was expected and what was found.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from maskmill import coco_json
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "results.json"
+    >>> _ = path.write_text('[{"image_id": 7, "category_id": 1, "bbox": [0, 0, 4, 3], "score": 0.5}]')
+    >>> coco_json.read(path).columns["bbox"].tolist()
+    [[0.0, 0.0, 4.0, 3.0]]
+    """
+    path = Path(path)
+    text = np.fromfile(path, np.uint8)
+    parsed = kernels("cpp").coco_json_read(text)
+    if isinstance(parsed, tuple):
+        what, line, column, _ = parsed
+        raise FormatError(f"{path}: line {line}, column {column}: {what}")
+    return CocoFile(path, text, parsed)
+
+
+def write(
+    path: str | os.PathLike[str],
+    annotations: Mapping[str, ArrayLike],
+    segmentation: Masks | Polygons | None = None,
+    *,
+    images: Sequence[Mapping[str, Any]] | None = None,
+    categories: Sequence[Mapping[str, Any]] | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a COCO file, by way of a temporary name beside it.
+
+    Parameters
+    ----------
+    annotations : mapping of columns
+        Any of id, image_id, category_id, bbox (N, 4), area, iscrowd, score.
+    segmentation : Masks or Polygons of N, optional
+    images, categories, info : optional
+        Given any, the file is ground truth, else it is results: an array.
+
+    Raises
+    ------
+    ValueError
+        If columns differ in length, or a number is not finite; names the column or annotation.
+    """
+    columns: dict[str, Any] = {}
+    lengths: dict[str, int] = {}
+    for name, values in annotations.items():
+        if name == "bbox":
+            columns[name] = _check.floats(values, 4, name)
+        elif name in ("area", "score"):
+            columns[name] = np.ascontiguousarray(values, np.float64)
+        elif name == "iscrowd":
+            columns[name] = np.ascontiguousarray(np.asarray(values) != 0, np.uint8)
+        elif name in ("id", "image_id", "category_id"):
+            columns[name] = _check.integers(values, np.int64, name)
+        else:
+            raise ValueError(f"columns are {', '.join(_NUMBERS[:-1])}, not {name!r}")
+        lengths[name] = len(columns[name])
+    if isinstance(segmentation, Masks):
+        columns.update(counts=segmentation.counts, offsets=segmentation.offsets, sizes=segmentation.sizes)
+        lengths["segmentation"] = len(segmentation)
+    elif segmentation is not None:
+        columns.update(points=segmentation.points, rings=segmentation.rings, masks=segmentation.masks)
+        lengths["segmentation"] = len(segmentation)
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"columns must have one length, not {lengths}")
+    rows = kernels("cpp").coco_json_write(columns, next(iter(lengths.values()), 0))
+    with written_whole(Path(path)) as file:
+        if images is None and categories is None and info is None:
+            file.write(rows)
+            return
+        head = {"info": info or {}, "images": list(images or ()), "categories": list(categories or ())}
+        file.write(json.dumps(head)[:-1].encode())
+        file.write(b', "annotations": ')
+        file.write(rows)
+        file.write(b"}")
