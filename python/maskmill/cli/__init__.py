@@ -1,0 +1,56 @@
+"""maskmill <verb>: parses, calls, prints; no logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from maskmill._version import __version__
+
+VERBS = ("eval", "demo", "doctor")
+"""Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
+
+_EPILOG = """\
+start here:
+  maskmill demo                         see it all on real data
+  maskmill eval gt.json results.json    COCO's twelve lines
+  maskmill VERB --help                  what a verb does, with examples
+
+exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    whole = argparse.ArgumentParser(
+        prog="maskmill",
+        description="Run-length masks, polygons and COCO evaluation at memory speed.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    whole.add_argument("--version", action="version", version=f"maskmill {__version__}")
+    verbs = whole.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        importlib.import_module(f"maskmill.cli.{verb}").add_parser(verbs)
+    return whole
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(argv)
+    module = importlib.import_module(f"maskmill.cli.{options.verb}")
+    try:
+        return int(module.run(options))
+    except (OSError, ValueError, ImportError) as error:
+        # What the user can mend: a missing file, a bad one, a missing package.
+        print(f"maskmill {options.verb}: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"maskmill {options.verb}: interrupted", file=sys.stderr)
+        return 1
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
