@@ -41,11 +41,25 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20260101)
 
 
-def random_masks(rng: np.random.Generator, n: int, height: int, width: int, density: float = 0.5) -> np.ndarray:
+def random_masks(
+    rng: np.random.Generator, n: int, height: int, width: int, density: float = 0.5
+) -> np.ndarray:
     """(n, height, width) bool: blocky noise, so that there are long and short runs."""
     noise = rng.random((n, -(-height // 3), -(-width // 2))).repeat(3, 1).repeat(2, 2)[:, :height, :width]
     return (noise < density) ^ (rng.random((n, height, width)) < 0.02)
 
 
-ODD_SIZES = [(0, 0), (0, 5), (5, 0), (1, 1), (1, 7), (7, 1), (31, 33), (33, 31), (64, 64), (65, 63), (97, 130)]
+ODD_SIZES = [
+    (0, 0),
+    (0, 5),
+    (5, 0),
+    (1, 1),
+    (1, 7),
+    (7, 1),
+    (31, 33),
+    (33, 31),
+    (64, 64),
+    (65, 63),
+    (97, 130),
+]
 """Image sizes around the widths of machine words and vectors."""

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import hypothesis.extra.numpy
 import hypothesis.strategies as st
 import numpy as np
-from conftest import ODD_SIZES, random_masks
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
+
+from conftest import ODD_SIZES, random_masks
 
 Image: TypeAlias = NDArray[np.bool_]
 Arrays: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
+
 from reference import (
     FAR_PIXELS,
     FAR_SIDE,
@@ -22,7 +24,6 @@ from reference import (
     some_images,
     with_zero_runs,
 )
-from scipy import ndimage
 
 NEIGHBOURS = {
     4: np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool),

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pytest
-from conftest import BACKENDS, ODD_SIZES, random_masks
 from hypothesis import given
 from numpy.typing import NDArray
 from pycocotools import mask as coco
+from scipy import ndimage
+
+from conftest import BACKENDS, ODD_SIZES, random_masks
+from maskmill import _backend
 from reference import (
     FAR_PIXELS,
     Arrays,
@@ -27,9 +30,6 @@ from reference import (
     some_images,
     with_zero_runs,
 )
-from scipy import ndimage
-
-from maskmill import _backend
 
 COCO, EVEN_ODD, NON_ZERO = range(3)
 

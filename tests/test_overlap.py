@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ODD_SIZES, random_masks
 from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
+
+from conftest import ODD_SIZES, random_masks
 from reference import (
     Image,
     far_mask,

@@ -13,14 +13,14 @@ from typing import Any, TypeAlias
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from conftest import BACKENDS, ODD_SIZES
 from hypothesis import given
 from numpy.typing import NDArray
 from pycocotools import _mask
-from reference import Image, assert_runs, images_of, properties
 from scipy.spatial import Delaunay
 
+from conftest import BACKENDS, ODD_SIZES
 from maskmill import _backend
+from reference import Image, assert_runs, images_of, properties
 
 Ring: TypeAlias = NDArray[np.float64]
 Polygon: TypeAlias = Sequence[Any]

@@ -8,9 +8,10 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from conftest import ODD_SIZES, random_masks
 from hypothesis import given
 from pycocotools import mask as coco
+
+from conftest import ODD_SIZES, random_masks
 from reference import (
     FAR_PIXELS,
     assert_runs,

@@ -8,7 +8,6 @@ Every function takes C-contiguous arrays of exactly the stated dtype (TypeError 
 naming the item, for what only the data show.
 """
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,7 +54,9 @@ def rle_check(counts: Counts, offsets: Offsets, sizes: Sizes) -> None: ...
 def rle_normalize(counts: Counts, offsets: Offsets, sizes: Sizes) -> Runs: ...
 
 # setops
-def setops_merge(counts: Counts, offsets: Offsets, sizes: Sizes, groups: Int64s, group_sizes: Sizes, op: int) -> Runs:
+def setops_merge(
+    counts: Counts, offsets: Offsets, sizes: Sizes, groups: Int64s, group_sizes: Sizes, op: int
+) -> Runs:
     """Group g is masks groups[g] .. groups[g + 1], all of size group_sizes[g].
 
     op 0: union; 1: intersection; 2: exclusive or (odd number of masks); 3: the first without all others. An empty
@@ -76,11 +77,15 @@ def setops_pairs(
 def setops_complement(counts: Counts, offsets: Offsets, sizes: Sizes) -> Runs: ...
 
 # geometry
-def geometry_window(counts: Counts, offsets: Offsets, sizes: Sizes, boxes: Int64s, fill: bool = False) -> Runs:
+def geometry_window(
+    counts: Counts, offsets: Offsets, sizes: Sizes, boxes: Int64s, fill: bool = False
+) -> Runs:
     """boxes (N, 4) as x, y, width, height: mask i seen through box i, which may reach beyond the image; what lies
     outside is `fill`. The results have sizes (height, width) of the boxes."""
 
-def geometry_flip(counts: Counts, offsets: Offsets, sizes: Sizes, horizontal: bool, vertical: bool) -> Runs: ...
+def geometry_flip(
+    counts: Counts, offsets: Offsets, sizes: Sizes, horizontal: bool, vertical: bool
+) -> Runs: ...
 def geometry_transpose(counts: Counts, offsets: Offsets, sizes: Sizes) -> Runs: ...
 
 # overlap
@@ -114,7 +119,9 @@ def morphology_fill_holes(counts: Counts, offsets: Offsets, sizes: Sizes, connec
     """Background that is not connected to the border is filled. connectivity is that of the foreground: the
     background's is the other one."""
 
-def morphology_remove_small(counts: Counts, offsets: Offsets, sizes: Sizes, min_area: int, connectivity: int) -> Runs:
+def morphology_remove_small(
+    counts: Counts, offsets: Offsets, sizes: Sizes, min_area: int, connectivity: int
+) -> Runs:
     """Components of fewer than min_area pixels are removed."""
 
 def morphology_dilate(counts: Counts, offsets: Offsets, sizes: Sizes, radius: float, disc: bool) -> Runs:
@@ -129,16 +136,16 @@ def morphology_boundary(counts: Counts, offsets: Offsets, sizes: Sizes, radius: 
     """Foreground within Chebyshev distance radius[i] of the background or of the outside of the image."""
 
 # polygons
-def polygons_rasterize(
-    points: Float64s, rings: Offsets, masks: Offsets, sizes: Sizes, rule: int
-) -> Runs:
+def polygons_rasterize(points: Float64s, rings: Offsets, masks: Offsets, sizes: Sizes, rule: int) -> Runs:
     """points (K, 2) x first; ring r is points[rings[r] : rings[r + 1]]; mask i is rings masks[i] .. masks[i + 1].
 
     rule 0: COCO's, every ring by itself, then their union; 1: even-odd, 2: non-zero, over all rings of a mask, a pixel
     (y, x) being sampled at (x + 0.5, y + 0.5). Non-finite or too large (|x| > 4e8) coordinates raise.
     """
 
-def polygons_simplify(points: Float64s, rings: Offsets, tolerance: float, method: int) -> tuple[Float64s, Offsets]:
+def polygons_simplify(
+    points: Float64s, rings: Offsets, tolerance: float, method: int
+) -> tuple[Float64s, Offsets]:
     """Closed rings with fewer points. method 0: Douglas-Peucker, no point farther than tolerance from the result;
     1: the symmetric difference of each ring and its result is at most tolerance square pixels."""
 

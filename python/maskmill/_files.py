@@ -25,7 +25,9 @@ def need(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         name = module.partition(".")[0]
-        raise ImportError(f"{name} is not installed; run: pip install 'maskmill[{extra}]' ({error})") from error
+        raise ImportError(
+            f"{name} is not installed; run: pip install 'maskmill[{extra}]' ({error})"
+        ) from error
 
 
 @contextmanager
@@ -71,7 +73,9 @@ def _map_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
         raise ValueError(f"{info.filename} is compressed: load without mmap")
     with archive.open(info) as member:
         version = np.lib.format.read_magic(member)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        read_header = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
         shape, fortran, dtype = read_header(member)
         header = member.tell()
     if dtype.hasobject:

@@ -49,7 +49,9 @@ def window(
     if box.size == 0:
         box = box.reshape(0, 4)
     if box.shape != (len(sizes), 4):
-        raise ValueError(f"boxes must be one (x, y, width, height) or have shape ({len(sizes)}, 4), not {box.shape}")
+        raise ValueError(
+            f"boxes must be one (x, y, width, height) or have shape ({len(sizes)}, 4), not {box.shape}"
+        )
     counts, offsets = kernels(backend).geometry_window(counts, offsets, sizes, box, fill)
     return counts, offsets, np.ascontiguousarray(box[:, [3, 2]])
 
@@ -69,7 +71,9 @@ def flip(
     return counts, offsets, sizes
 
 
-def transpose(counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None) -> _Runs:
+def transpose(
+    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
+) -> _Runs:
     """Exchange rows and columns."""
     counts, offsets, sizes = _check.masks(counts, offsets, sizes)
     counts, offsets = kernels(backend).geometry_transpose(counts, offsets, sizes)

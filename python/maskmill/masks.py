@@ -99,7 +99,9 @@ class Masks:
         return cls._of(counts, offsets, sizes), values
 
     @classmethod
-    def from_polygons(cls, polygons: Polygons | Sequence[Any], sizes: ArrayLike, *, rule: str = "coco") -> Masks:
+    def from_polygons(
+        cls, polygons: Polygons | Sequence[Any], sizes: ArrayLike, *, rule: str = "coco"
+    ) -> Masks:
         """Fill polygons: one list of rings per mask, a ring being flat (x, y, ...) or (K, 2).
 
         Parameters
@@ -131,7 +133,9 @@ class Masks:
                 h, w = item["size"]
                 sizes[i] = operator.index(h), operator.index(w)
             except (TypeError, KeyError, ValueError) as error:
-                raise ValueError(f"mask {i}: must have 'counts' and 'size' [height, width] ({error!r})") from None
+                raise ValueError(
+                    f"mask {i}: must have 'counts' and 'size' [height, width] ({error!r})"
+                ) from None
             if isinstance(counts, bytes | str):
                 strings.append(counts)
             else:
@@ -195,7 +199,11 @@ class Masks:
             if len(self) == 0:
                 raise ValueError("out must be given when there are no masks: the image size is not known")
             low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
-            dtype = np.min_scalar_type(high) if low >= 0 else np.result_type(*map(np.min_scalar_type, (low, -1 - high)))
+            dtype = (
+                np.min_scalar_type(high)
+                if low >= 0
+                else np.result_type(*map(np.min_scalar_type, (low, -1 - high)))
+            )
             out = np.zeros(tuple(self.sizes[0].tolist()), dtype)
         return rle.to_labels(self.counts, self.offsets, self.sizes, numbers, out)
 
@@ -246,7 +254,9 @@ class Masks:
 
         The order is that of falling scores (stable), or as given.
         """
-        order = np.arange(len(self)) if scores is None else np.argsort(-np.asarray(scores, float), kind="stable")
+        order = (
+            np.arange(len(self)) if scores is None else np.argsort(-np.asarray(scores, float), kind="stable")
+        )
         if len(order) != len(self):
             raise ValueError(f"scores must have {len(self)} elements, not {len(order)}")
         ranked = self[order]
@@ -307,11 +317,15 @@ class Masks:
         into `fill`. The results have the size of the boxes."""
         return Masks._of(*geometry.window(*self._arrays, boxes, fill=fill))
 
-    def pad(self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, *, fill: bool = False) -> Masks:
+    def pad(
+        self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, *, fill: bool = False
+    ) -> Masks:
         """Add rows and columns (or remove, if negative)."""
         h, w = self.sizes[:, 0], self.sizes[:, 1]
         zero = np.zeros_like(h)
-        return self.crop(np.stack([zero - left, zero - top, w + left + right, h + top + bottom], 1), fill=fill)
+        return self.crop(
+            np.stack([zero - left, zero - top, w + left + right, h + top + bottom], 1), fill=fill
+        )
 
     def shift(self, dx: int = 0, dy: int = 0, *, fill: bool = False) -> Masks:
         """Move right by dx and down by dy within images of the same size."""
@@ -388,7 +402,9 @@ class Masks:
             elif index.size == 0:
                 index = index.astype(np.int64).ravel()
             elif index.dtype.kind not in "ui" or index.ndim != 1:
-                raise IndexError(f"an index must be integers in one dimension, not {index.dtype} in {index.ndim}")
+                raise IndexError(
+                    f"an index must be integers in one dimension, not {index.dtype} in {index.ndim}"
+                )
         lengths = np.diff(self.offsets)[index]
         starts = self.offsets[:-1][index]
         offsets = np.zeros(len(lengths) + 1, np.int64)
@@ -466,10 +482,16 @@ class Masks:
         pa = need("pyarrow", "arrow")
         missing = [name for name in ("height", "width", "counts") if name not in table.column_names]
         if missing:
-            raise ValueError(f"the table has no column {', '.join(map(repr, missing))}, only {table.column_names}")
+            raise ValueError(
+                f"the table has no column {', '.join(map(repr, missing))}, only {table.column_names}"
+            )
         column = table["counts"].combine_chunks()
         if isinstance(column, pa.ChunkedArray):
-            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.large_list(pa.uint32()))
+            column = (
+                pa.concat_arrays(column.chunks)
+                if column.num_chunks
+                else pa.array([], pa.large_list(pa.uint32()))
+            )
         if column.null_count:
             raise ValueError(f"counts must not be null, but {column.null_count} are")
         offsets = np.asarray(column.offsets).astype(np.int64)

@@ -14,7 +14,12 @@ _Runs = tuple[NDArray[np.uint32], NDArray[np.int64]]
 
 
 def components(
-    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, connectivity: int = 8, *, backend: str | None = None
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    connectivity: int = 8,
+    *,
+    backend: str | None = None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
     """Connected components of all masks.
 
@@ -30,10 +35,17 @@ def components(
 
 
 def fill_holes(
-    counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, connectivity: int = 8, *, backend: str | None = None
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    connectivity: int = 8,
+    *,
+    backend: str | None = None,
 ) -> _Runs:
     """Fill background that is not connected to the image border. `connectivity` is the foreground's."""
-    counts, offsets = kernels(backend).morphology_fill_holes(*_check.masks(counts, offsets, sizes), connectivity)
+    counts, offsets = kernels(backend).morphology_fill_holes(
+        *_check.masks(counts, offsets, sizes), connectivity
+    )
     return counts, offsets
 
 

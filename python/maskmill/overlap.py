@@ -66,5 +66,7 @@ def nms(
 
     A mask goes when its IoU with one that stayed before it is above `threshold`.
     """
-    out: NDArray[np.bool_] = kernels(backend).overlap_nms(*_check.masks(counts, offsets, sizes), float(threshold))
+    out: NDArray[np.bool_] = kernels(backend).overlap_nms(
+        *_check.masks(counts, offsets, sizes), float(threshold)
+    )
     return out

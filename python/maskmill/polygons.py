@@ -81,7 +81,9 @@ class Polygons:
     def __getitem__(self, i: int) -> list[NDArray[np.float64]]:
         """The rings of mask i, as views (K, 2)."""
         i = range(len(self))[i]
-        return [self.points[self.rings[r] : self.rings[r + 1]] for r in range(self.masks[i], self.masks[i + 1])]
+        return [
+            self.points[self.rings[r] : self.rings[r + 1]] for r in range(self.masks[i], self.masks[i + 1])
+        ]
 
     def __iter__(self) -> Iterator[list[NDArray[np.float64]]]:
         return (self[i] for i in range(len(self)))
@@ -98,7 +100,9 @@ class Polygons:
         ``Masks.polygons("coco")`` when there may be some."""
         return [[ring.ravel().tolist() for ring in rings] for rings in self]
 
-    def simplify(self, tolerance: float, method: str = "douglas-peucker", *, backend: str | None = None) -> Polygons:
+    def simplify(
+        self, tolerance: float, method: str = "douglas-peucker", *, backend: str | None = None
+    ) -> Polygons:
         """`maskmill.polygons.simplify` on all rings."""
         points, rings = simplify(self.points, self.rings, tolerance, method, backend=backend)
         return Polygons(points, rings, self.masks, self.parent)

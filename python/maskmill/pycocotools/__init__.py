@@ -9,7 +9,7 @@ Import from here instead of from pycocotools, or let code that you cannot change
 or run it with ``python -m maskmill.pycocotools script.py``. Docs: docs/pycocotools.md.
 """
 
-from maskmill.pycocotools._install import installed, install, path, uninstall
+from maskmill.pycocotools._install import install, installed, path, uninstall
 
 __author__ = "tylin"
 __all__ = ["install", "installed", "path", "uninstall"]

@@ -15,7 +15,9 @@ def main() -> None:
         "starts get it too.",
         epilog="Example: python -m maskmill.pycocotools train.py --epochs 3",
     )
-    parser.add_argument("-m", dest="module", action="store_true", help="SCRIPT is a module's name, as for python -m")
+    parser.add_argument(
+        "-m", dest="module", action="store_true", help="SCRIPT is a module's name, as for python -m"
+    )
     parser.add_argument("script", metavar="SCRIPT", help="file to run (or module, with -m)")
     parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
     options = parser.parse_args()

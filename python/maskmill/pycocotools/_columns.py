@@ -22,9 +22,21 @@ from numpy.typing import NDArray
 from maskmill._backend import kernels, why_missing
 
 # Bits of `fields`, as in coco_json.hpp.
-ID, IMAGE_ID, CATEGORY_ID, AREA, BBOX, SCORE, ISCROWD, SEGMENTATION, KEYPOINTS, NUM_KEYPOINTS, CAPTION, HEIGHT, WIDTH = (
-    1 << bit for bit in range(13)
-)
+(
+    ID,
+    IMAGE_ID,
+    CATEGORY_ID,
+    AREA,
+    BBOX,
+    SCORE,
+    ISCROWD,
+    SEGMENTATION,
+    KEYPOINTS,
+    NUM_KEYPOINTS,
+    CAPTION,
+    HEIGHT,
+    WIDTH,
+) = (1 << bit for bit in range(13))
 SCORE_IS_INTEGER = 1 << 16
 KEY_NAMES = {IMAGE_ID: "image_id", CATEGORY_ID: "category_id", BBOX: "bbox", SCORE: "score"}
 POLYGONS, RLE_KINDS = 1, (2, 4)  # kinds of segmentation
@@ -39,7 +51,10 @@ def available() -> bool:
 
 def _is_utf8() -> bool:
     """Whether open(path) would read UTF-8, as it does nearly everywhere."""
-    return bool(sys.flags.utf8_mode) or locale.getpreferredencoding(False).lower().replace("-", "") in ("utf8", "ascii")
+    return bool(sys.flags.utf8_mode) or locale.getpreferredencoding(False).lower().replace("-", "") in (
+        "utf8",
+        "ascii",
+    )
 
 
 def read_text(path: str | os.PathLike[str]) -> NDArray[np.uint8]:

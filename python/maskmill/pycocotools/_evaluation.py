@@ -29,7 +29,9 @@ _originals: dict[str, Any] = {}
 def remember(cocoeval: type) -> None:
     """Keep the steps as they are, to see when one is replaced."""
     _originals.update({name: cocoeval.__dict__[name] for name in (*_STEPS, "_cell")})
-    _originals.update({name: COCO.__dict__[name] for name in ("getAnnIds", "loadAnns", "annToRLE", "createIndex")})
+    _originals.update(
+        {name: COCO.__dict__[name] for name in ("getAnnIds", "loadAnns", "annToRLE", "createIndex")}
+    )
     _originals.update({name: getattr(maskUtils, name) for name in ("iou", "merge", "frPyObjects")})
 
 
@@ -101,7 +103,12 @@ def _ids_of(values: Any) -> NDArray[np.int64] | None:
         array = np.asarray(values)
     except (ValueError, OverflowError):
         return None
-    if array.ndim != 1 or array.dtype.kind not in "iu" or array.size == 0 or len(np.unique(array)) != array.size:
+    if (
+        array.ndim != 1
+        or array.dtype.kind not in "iu"
+        or array.size == 0
+        or len(np.unique(array)) != array.size
+    ):
         return None
     return array.astype(np.int64)
 
@@ -191,7 +198,9 @@ class Evaluation:
             for t in range(0, len(thresholds), _MOST_THRESHOLDS)
         ]
 
-    def _match(self, thresholds: NDArray[np.float64], ranges: NDArray[np.float64], partners: bool = False) -> Any:
+    def _match(
+        self, thresholds: NDArray[np.float64], ranges: NDArray[np.float64], partners: bool = False
+    ) -> Any:
         gt, dt = self.gt, self.dt
         boxes = (gt.boxes, dt.boxes) if self.ious is None else (None, None)
         return kernels().matching_match(
@@ -393,7 +402,11 @@ def _selected(plan: Plan, file: _columns.Rows) -> NDArray[np.bool_]:
 
 def _ground_truth_side(file: _columns.GroundTruthFile, plan: Plan) -> Side | None:
     rows = file.rows
-    needed = _columns.AREA | _columns.ISCROWD | (_columns.BBOX if plan.iou_type == "bbox" else _columns.SEGMENTATION)
+    needed = (
+        _columns.AREA
+        | _columns.ISCROWD
+        | (_columns.BBOX if plan.iou_type == "bbox" else _columns.SEGMENTATION)
+    )
     if file.n == 0 or rows["odd"] & needed or np.any(rows["fields"] & needed != needed):
         return None
     ids = rows["id"]
@@ -575,11 +588,21 @@ def _dict_side(
     kept_ids = [ann["id"] for ann in anns]
     if is_gt:
         crowd = _field(anns, "iscrowd")
-        if crowd is None or not np.all((crowd == 0) | (crowd == 1)) or not all("ignore" in ann for ann in anns):
+        if (
+            crowd is None
+            or not np.all((crowd == 0) | (crowd == 1))
+            or not all("ignore" in ann for ann in anns)
+        ):
             return None
         ignore = np.array([bool(ann["ignore"]) for ann in anns], np.uint8)
         return Side(
-            image, category, kept_ids, (ids != 0).astype(np.uint8), area, crowd=crowd.astype(np.uint8), ignore=ignore
+            image,
+            category,
+            kept_ids,
+            (ids != 0).astype(np.uint8),
+            area,
+            crowd=crowd.astype(np.uint8),
+            ignore=ignore,
         )
     score = _field(anns, "score")
     if score is None:

@@ -27,8 +27,8 @@ def installed() -> bool:
 class install:
     """Register maskmill's modules under pycocotools' names, in place of any pycocotools imported before.
 
-    Modules that took functions or classes out of pycocotools earlier keep those they have: install first. Doing so twice
-    is doing so once. Processes that are forked inherit it; those that are spawned do with spawned=True, which puts
+    Modules that took functions or classes out of pycocotools earlier keep those they have: install first. Doing so
+    twice is doing so once. Processes that are forked inherit it; those that are spawned do with spawned=True, which puts
     `path()` in front of this process's PYTHONPATH and sys.path.
 
     Used in a with statement, what was there before is put back at the end, as by `uninstall()`.

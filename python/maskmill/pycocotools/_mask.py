@@ -347,9 +347,7 @@ def _comparable(objs: Any) -> Any:
         if len(objs.shape) == 1:
             objs = objs.reshape((objs[0], 1))
         if not len(objs.shape) == 2 or not objs.shape[1] == 4:
-            raise Exception(
-                "numpy ndarray input is only for *bounding boxes* and should have Nx4 dimension"
-            )
+            raise Exception("numpy ndarray input is only for *bounding boxes* and should have Nx4 dimension")
         return objs.astype(np.double)
     if type(objs) is not list:
         raise Exception(

@@ -18,17 +18,19 @@ def show_instances(coco, anns, draw_bbox):
     for ann in anns:
         colour = (np.random.random((1, 3)) * 0.6 + 0.4).tolist()[0]
         if "segmentation" in ann:
-            if type(ann["segmentation"]) == list:  # noqa: E721
+            if type(ann["segmentation"]) == list:
                 for ring in ann["segmentation"]:
                     polygons.append(Polygon(np.array(ring).reshape((int(len(ring) / 2), 2))))
                     colours.append(colour)
             else:
                 _show_mask(coco, ann, axes)
-        if "keypoints" in ann and type(ann["keypoints"]) == list:  # noqa: E721
+        if "keypoints" in ann and type(ann["keypoints"]) == list:
             _show_keypoints(coco, ann, colour, plt)
         if draw_bbox:
             x, y, w, h = ann["bbox"]
-            polygons.append(Polygon(np.array([[x, y], [x, y + h], [x + w, y + h], [x + w, y]]).reshape((4, 2))))
+            polygons.append(
+                Polygon(np.array([[x, y], [x, y + h], [x + w, y + h], [x + w, y]]).reshape((4, 2)))
+            )
             colours.append(colour)
     axes.add_collection(PatchCollection(polygons, facecolor=colours, linewidths=0, alpha=0.4))
     axes.add_collection(PatchCollection(polygons, facecolor="none", edgecolors=colours, linewidths=2))
@@ -36,7 +38,7 @@ def show_instances(coco, anns, draw_bbox):
 
 def _show_mask(coco, ann, axes):
     image = coco.imgs[ann["image_id"]]
-    if type(ann["segmentation"]["counts"]) == list:  # noqa: E721
+    if type(ann["segmentation"]["counts"]) == list:
         rle = maskUtils.frPyObjects([ann["segmentation"]], image["height"], image["width"])
     else:
         rle = [ann["segmentation"]]
@@ -60,5 +62,11 @@ def _show_keypoints(coco, ann, colour, plt):
             plt.plot(x[bone], y[bone], linewidth=3, color=colour)
     for shown, edge in ((v > 0, "k"), (v > 1, colour)):
         plt.plot(
-            x[shown], y[shown], "o", markersize=8, markerfacecolor=colour, markeredgecolor=edge, markeredgewidth=2
+            x[shown],
+            y[shown],
+            "o",
+            markersize=8,
+            markerfacecolor=colour,
+            markeredgecolor=edge,
+            markeredgewidth=2,
         )

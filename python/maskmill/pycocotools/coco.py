@@ -54,7 +54,7 @@ class COCO(Open):
         attributes.update(
             dataset={}, anns={}, cats={}, imgs={}, imgToAnns=defaultdict(list), catToImgs=defaultdict(list)
         )
-        if annotation_file == None:  # noqa: E711 - as pycocotools asks, which matters for odd objects
+        if annotation_file == None:
             return
         print("loading annotations into memory...")
         tic = time.time()
@@ -62,7 +62,7 @@ class COCO(Open):
         if file is None:
             with open(annotation_file) as f:
                 dataset = json.load(f)
-            assert type(dataset) == dict, f"annotation file format {type(dataset)} not supported"  # noqa: E721
+            assert type(dataset) == dict, f"annotation file format {type(dataset)} not supported"
         print(f"Done (t={time.time() - tic:0.2f}s)")
         if file is None:
             self.dataset = dataset
@@ -106,7 +106,7 @@ class COCO(Open):
                 anns = [ann for ann in anns if ann["category_id"] in wanted]
             if len(areaRng) > 0:
                 anns = [ann for ann in anns if ann["area"] > areaRng[0] and ann["area"] < areaRng[1]]
-        if iscrowd == None:  # noqa: E711
+        if iscrowd == None:
             return [ann["id"] for ann in anns]
         return [ann["id"] for ann in anns if ann["iscrowd"] == iscrowd]
 
@@ -144,21 +144,21 @@ class COCO(Open):
         if _isArrayLike(ids):
             anns = self.anns
             return [anns[id] for id in ids]
-        if type(ids) == int:  # noqa: E721
+        if type(ids) == int:
             return [self.anns[ids]]
 
     def loadCats(self, ids=[]):
         """The categories with these ids: the dicts themselves."""
         if _isArrayLike(ids):
             return [self.cats[id] for id in ids]
-        if type(ids) == int:  # noqa: E721
+        if type(ids) == int:
             return [self.cats[ids]]
 
     def loadImgs(self, ids=[]):
         """The images with these ids: the dicts themselves."""
         if _isArrayLike(ids):
             return [self.imgs[id] for id in ids]
-        if type(ids) == int:  # noqa: E721
+        if type(ids) == int:
             return [self.imgs[ids]]
 
     def showAnns(self, anns, draw_bbox=False):
@@ -193,16 +193,18 @@ class COCO(Open):
         res = COCO()
         whole = shared()
         res.dataset["info"], res.dataset["images"] = whole["info"], whole["images"]
-        if type(resFile) == str:  # noqa: E721
+        if type(resFile) == str:
             with open(resFile) as f:
                 anns = json.load(f)
-        elif type(resFile) == np.ndarray:  # noqa: E721
+        elif type(resFile) == np.ndarray:
             anns = self.loadNumpyAnnotations(resFile)
         else:
             anns = resFile
-        assert type(anns) == list, "results in not an array of objects"  # noqa: E721
+        assert type(anns) == list, "results in not an array of objects"
         image_ids = {ann["image_id"] for ann in anns}
-        assert image_ids == (image_ids & set(self.getImgIds())), "Results do not correspond to current coco set"
+        assert image_ids == (image_ids & set(self.getImgIds())), (
+            "Results do not correspond to current coco set"
+        )
         if "caption" in anns[0]:
             used = {img["id"] for img in res.dataset["images"]} & {ann["image_id"] for ann in anns}
             res.dataset["images"] = [img for img in res.dataset["images"] if img["id"] in used]
@@ -241,7 +243,7 @@ class COCO(Open):
     def loadNumpyAnnotations(self, data):
         """Results of an array with rows of image_id, x, y, width, height, score, category_id."""
         print("Converting ndarray to lists...")
-        assert type(data) == np.ndarray  # noqa: E721
+        assert type(data) == np.ndarray
         print(data.shape)
         assert data.shape[1] == 7
         total = data.shape[0]
@@ -264,9 +266,9 @@ class COCO(Open):
         image = self.imgs[ann["image_id"]]
         h, w = image["height"], image["width"]
         segm = ann["segmentation"]
-        if type(segm) == list:  # noqa: E721
+        if type(segm) == list:
             return maskUtils.merge(maskUtils.frPyObjects(segm, h, w))
-        if type(segm["counts"]) == list:  # noqa: E721
+        if type(segm["counts"]) == list:
             return maskUtils.frPyObjects(segm, h, w)
         return ann["segmentation"]
 
@@ -287,7 +289,9 @@ def _pending_of(coco):
 def _file_of(coco):
     """The columns of a ground truth whose dicts nobody has seen."""
     pending = _pending_of(coco)
-    return pending.state if pending is not None and isinstance(pending.state, _columns.GroundTruthFile) else None
+    return (
+        pending.state if pending is not None and isinstance(pending.state, _columns.GroundTruthFile) else None
+    )
 
 
 def _read_ground_truth(coco, path):

@@ -1,4 +1,3 @@
-import copy
 import datetime
 import time
 from collections import defaultdict
@@ -159,7 +158,7 @@ class COCOeval(Open):
                 if visible > 0:
                     dx, dy = xd - xg, yd - yg
                 else:  # how far outside of twice the box
-                    z = np.zeros((k))
+                    z = np.zeros(k)
                     dx = np.max((z, x0 - xd), axis=0) + np.max((z, xd - x1), axis=0)
                     dy = np.max((z, y0 - yd), axis=0) + np.max((z, yd - y1), axis=0)
                 e = (dx**2 + dy**2) / variances / (gt["area"] + np.spacing(1)) / 2
@@ -254,7 +253,11 @@ class COCOeval(Open):
 
     def _accumulate_one_by_one(self, p, counts):
         T, R, K, A, M = counts
-        precision, recall, scores = -np.ones((T, R, K, A, M)), -np.ones((T, K, A, M)), -np.ones((T, R, K, A, M))
+        precision, recall, scores = (
+            -np.ones((T, R, K, A, M)),
+            -np.ones((T, K, A, M)),
+            -np.ones((T, R, K, A, M)),
+        )
         evaluated = self._paramsEval
         catIds = evaluated.catIds if evaluated.useCats else [-1]
         setK, setA = set(catIds), set(map(tuple, evaluated.areaRng))
@@ -383,7 +386,27 @@ class Params:
         self.useCats = 1
         # Nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles: https://cocodataset.org/#keypoints-eval
         self.kpt_oks_sigmas = (
-            np.array([0.26, 0.25, 0.25, 0.35, 0.35, 0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89])
+            np.array(
+                [
+                    0.26,
+                    0.25,
+                    0.25,
+                    0.35,
+                    0.35,
+                    0.79,
+                    0.79,
+                    0.72,
+                    0.72,
+                    0.62,
+                    0.62,
+                    1.07,
+                    1.07,
+                    0.87,
+                    0.87,
+                    0.89,
+                    0.89,
+                ]
+            )
             / 10.0
         )
 
