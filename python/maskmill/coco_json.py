@@ -123,7 +123,7 @@ class CocoFile:
                 raise ValueError(f"{self.path}: annotation {chosen[0]} has no segmentation")
             return Masks.empty()
         kind = self._rows["segmentation_kind"]
-        size = self._image_sizes(chosen) if sizes is None else _check.sizes(sizes, len(chosen)).copy()
+        size = self._sizes_of_rows(chosen) if sizes is None else _check.sizes(sizes, len(chosen)).copy()
         own = kind[chosen] > 1
         size[own] = self._rows["segmentation_size"][chosen[own]]
         unknown = np.flatnonzero(~own & (size[:, 0] < 0))
@@ -138,13 +138,18 @@ class CocoFile:
             raise FormatError(f"{self.path}: {error}") from None
         return Masks._of(counts, offsets, np.ascontiguousarray(size))
 
-    def _image_sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(K, 2); -1 where the image is not in the file."""
+    def _sizes_of_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        if "image_id" not in self._rows:
+            return np.full((len(rows), 2), -1, np.int64)
+        return self.image_sizes(self._rows["image_id"][rows])
+
+    def image_sizes(self, image_ids: ArrayLike) -> NDArray[np.int64]:
+        """(K, 2) int64 height, width of images by id; -1 for those that the file lacks."""
         order = np.argsort(self.image_ids, kind="stable")
         ids = self.image_ids[order]
-        wanted = self._rows["image_id"][rows] if "image_id" in self._rows else np.full(len(rows), -1)
+        wanted = _check.integers(image_ids, np.int64, "image_ids")
         at = np.clip(np.searchsorted(ids, wanted, side="right") - 1, 0, None)
-        sizes = np.full((len(rows), 2), -1, np.int64)
+        sizes = np.full((len(wanted), 2), -1, np.int64)
         if len(ids):
             found = ids[at] == wanted
             of = order[at[found]]

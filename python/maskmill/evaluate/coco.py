@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,32 +112,30 @@ def evaluate(
     ValueError
         On wrong parameters.
     """
-    from maskmill.pycocotools.coco import COCO
+    from maskmill.pycocotools.coco import COCO, are_columns
     from maskmill.pycocotools.cocoeval import COCOeval
 
     if iou_type not in IOU_TYPES:
         raise ValueError(f"iou_type must be one of {', '.join(map(repr, IOU_TYPES))}, not {iou_type!r}")
     gt_path, dt_path = Path(ground_truth), Path(results)
-    silence = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(silence):
-            progress(f"reading {gt_path.name}")
-            gt = COCO(str(gt_path))
-            progress(f"reading {dt_path.name}")
-            dt = gt.loadRes(str(dt_path))
-            ev = COCOeval(gt, dt, iou_type)
-            _set_parameters(ev.params, gt, max_dets, class_agnostic, classes)
-            progress("comparing")
-            ev.evaluate()
-            progress("accumulating")
-            ev.accumulate()
-    except OSError:
-        raise
-    except Exception as error:
-        explained = explain_failure(gt_path, dt_path, iou_type)
-        if explained is None:
-            raise
-        raise FormatError(explained) from error
+    files = gt_path, dt_path, iou_type
+    with _explained(*files):
+        progress(f"reading {gt_path.name}")
+        gt = COCO(str(gt_path))
+        progress(f"reading {dt_path.name}")
+        dt = gt.loadRes(str(dt_path))
+        ev = COCOeval(gt, dt, iou_type)
+    _set_parameters(ev.params, gt, max_dets, class_agnostic, classes)
+    with _explained(*files):
+        progress("comparing")
+        ev.evaluate()
+        if not are_columns(gt):
+            # Something is odd about these files. pycocotools may have a number for it all the same; we have not.
+            wrong = explain_failure(*files)
+            if wrong is not None:
+                raise FormatError(wrong)
+        progress("accumulating")
+        ev.accumulate()
     lines = io.StringIO()
     with contextlib.redirect_stdout(lines):
         ev.summarize()
@@ -164,6 +162,21 @@ def evaluate(
     )
 
 
+@contextlib.contextmanager
+def _explained(ground_truth: Path, results: Path, iou_type: str) -> Iterator[None]:
+    """Quiet; and an exception out of the depths of pycocotools becomes one that names the file and what is wrong."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except (OSError, FormatError):
+        raise
+    except Exception as error:
+        wrong = explain_failure(ground_truth, results, iou_type)
+        if wrong is None:
+            raise
+        raise FormatError(wrong) from error
+
+
 def _set_parameters(
     params: Any, gt: Any, max_dets: Sequence[int] | None, class_agnostic: bool, classes: Sequence[str] | None
 ) -> None:
@@ -175,7 +188,9 @@ def _set_parameters(
     if class_agnostic:
         params.useCats = 0
     if classes:
-        ids = {category["name"]: category["id"] for category in gt.dataset["categories"]}
+        from maskmill.pycocotools.coco import count_instances
+
+        ids = {category["name"]: category["id"] for category, _ in count_instances(gt)}
         unknown = [name for name in classes if name not in ids]
         if unknown:
             raise ValueError(f"there is no class {', '.join(map(repr, unknown))} in the ground truth")
@@ -188,28 +203,27 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _classes(ev: Any, gt: Any) -> list[dict[str, Any]]:
+    from maskmill.pycocotools.coco import count_instances
+
     precision, recall = ev.eval["precision"], ev.eval["recall"]
     thresholds = np.asarray(ev.params.iouThrs, np.float64)
-    names = {
-        category["id"]: category.get("name", str(category["id"])) for category in gt.loadCats(gt.getCatIds())
-    }
-    counts: dict[Any, int] = {}
-    for ann in gt.dataset.get("annotations", ()):
-        if not ann.get("iscrowd"):
-            counts[ann["category_id"]] = counts.get(ann["category_id"], 0) + 1
+    counted = {category["id"]: (category, count) for category, count in count_instances(gt)}
 
     def at(threshold: float, k: int) -> float:
         return _mean(precision[np.isclose(thresholds, threshold), :, k, 0, -1])
 
-    return [
-        {
-            "id": int(category),
-            "name": names.get(category, str(category)),
-            "instances": counts.get(category, 0),
-            "AP": _mean(precision[:, :, k, 0, -1]),
-            "AP50": at(0.5, k),
-            "AP75": at(0.75, k),
-            "AR": _mean(recall[:, k, 0, -1]),
-        }
-        for k, category in enumerate(ev.params.catIds)
-    ]
+    rows = []
+    for k, number in enumerate(ev.params.catIds):
+        category, instances = counted[number]
+        rows.append(
+            {
+                "id": int(number),
+                "name": category.get("name", str(number)),
+                "instances": instances,
+                "AP": _mean(precision[:, :, k, 0, -1]),
+                "AP50": at(0.5, k),
+                "AP75": at(0.75, k),
+                "AR": _mean(recall[:, k, 0, -1]),
+            }
+        )
+    return rows

@@ -37,6 +37,8 @@ def explain_failure(ground_truth: Path, results: Path, iou_type: str) -> str | N
         found = _missing(gt, _GT_FIELDS[iou_type])
         if found:
             return found
+        if len(gt) == 0 and "annotations" not in gt.dicts():
+            return f"{ground_truth}: must be an object with images, annotations and categories; has no annotations"
         if len(gt.category_ids) == 0:
             return f"{ground_truth}: has no categories"
         dt = coco_json.read(results)
@@ -55,11 +57,11 @@ def explain_failure(ground_truth: Path, results: Path, iou_type: str) -> str | N
         image = int(dt.columns["image_id"][row])
         return f"{results}: result {row} (and {unknown.size - 1} more) is of image {image}, which {ground_truth} lacks"
     if iou_type == "segm":
-        for file in (gt, dt):
-            try:
-                file.masks(sizes=None if file is gt else gt._image_sizes(np.arange(0)))
-            except ValueError as error:
-                return str(error)
+        try:
+            gt.masks()
+            dt.masks(sizes=gt.image_sizes(dt.columns["image_id"]))
+        except ValueError as error:
+            return str(error)
     return None
 
 

@@ -165,6 +165,14 @@ class GroundTruthFile(Rows):
         ids: list[int] = self.categories["id"].tolist()
         return ids
 
+    def count_instances(self) -> list[tuple[dict[str, Any], int]]:
+        """Each category (a copy of its dict) and how many annotations it has that are no crowd."""
+        assert self.text is not None
+        counted = self.category_id[self.rows.get("iscrowd", np.zeros(self.n, np.uint8)) == 0]
+        rows = zip(self.categories["begin"].tolist(), self.categories["end"].tolist(), strict=True)
+        categories = [json.loads(self.text[begin:end].tobytes()) for begin, end in rows]
+        return [(category, int(np.count_nonzero(counted == category["id"]))) for category in categories]
+
     def make_dataset(self) -> dict[str, Any]:
         """The dataset as json.load would give it."""
         assert self.text is not None

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from urllib.request import urlretrieve
 
 import numpy as np
@@ -284,6 +284,20 @@ def _pending_of(coco):
     """What stands for a COCO's attributes, while nobody has looked at one."""
     pending = raw_attributes_of(coco).get("dataset")
     return pending if type(pending) is Pending else None
+
+
+def are_columns(coco):
+    """Whether nobody, and nothing odd in the file, has made dicts of a COCO yet."""
+    return _pending_of(coco) is not None
+
+
+def count_instances(coco):
+    """Each category and how many annotations it has that are no crowd; makes no dicts of annotations."""
+    file = _file_of(coco)
+    if file is not None:
+        return file.count_instances()
+    counts = Counter(ann["category_id"] for ann in coco.dataset["annotations"] if not ann.get("iscrowd"))
+    return [(category, counts[category["id"]]) for category in coco.dataset["categories"]]
 
 
 def _file_of(coco):
