@@ -29,7 +29,8 @@ void set(PyObject* dict, PyObject* key, PyObject* value) {
 py::list box_dicts(const py::tuple& keys, const Array<int64_t>& image_id, const Array<int64_t>& category_id,
                    const Array<double>& bbox, const Array<double>& score, const Array<uint8_t>& integers) {
     const py::ssize_t n = image_id.size();
-    require(category_id.size() == n && bbox.size() == 4 * n && score.size() == n && integers.size() == n && keys.size() == 4,
+    require(category_id.size() == n && bbox.size() == 4 * n && score.size() == n && integers.size() == n &&
+                keys.size() == 4,
             "columns must have one length");
     py::list out(n);
     for (py::ssize_t i = 0; i < n; ++i) {
@@ -69,22 +70,27 @@ void prepare_boxes(const py::list& annotations) {
         PyObject* const ann = annotation.get();
         const Ref box = item(ann, bbox.ptr());
         const Ref x1 = item(box.get(), index[0].get());
-        const Ref x2 = checked(PyNumber_Add(item(box.get(), index[0].get()).get(), item(box.get(), index[2].get()).get()));
+        const Ref x2 =
+            checked(PyNumber_Add(item(box.get(), index[0].get()).get(), item(box.get(), index[2].get()).get()));
         const Ref y1 = item(box.get(), index[1].get());
-        const Ref y2 = checked(PyNumber_Add(item(box.get(), index[1].get()).get(), item(box.get(), index[3].get()).get()));
+        const Ref y2 =
+            checked(PyNumber_Add(item(box.get(), index[1].get()).get(), item(box.get(), index[3].get()).get()));
         const int has = PySequence_Contains(ann, segmentation.ptr());
         if (has < 0) throw py::error_already_set();
         const auto assign = [&](const py::str& key, PyObject* value) {
             if (PyObject_SetItem(ann, key.ptr(), value) < 0) throw py::error_already_set();
         };
         if (has == 0) {
-            PyObject* const corners[8] = {x1.get(), y1.get(), x1.get(), y2.get(), x2.get(), y2.get(), x2.get(), y1.get()};
+            PyObject* const corners[8] = {x1.get(), y1.get(), x1.get(), y2.get(),
+                                          x2.get(), y2.get(), x2.get(), y1.get()};
             Ref ring = checked(PyList_New(8)), rings = checked(PyList_New(1));
             for (int k = 0; k < 8; ++k) PyList_SET_ITEM(ring.get(), k, borrow(corners[k]).release());
             PyList_SET_ITEM(rings.get(), 0, ring.release());
             assign(segmentation, rings.get());
         }
-        assign(area, checked(PyNumber_Multiply(item(box.get(), index[2].get()).get(), item(box.get(), index[3].get()).get())).get());
+        assign(area,
+               checked(PyNumber_Multiply(item(box.get(), index[2].get()).get(), item(box.get(), index[3].get()).get()))
+                   .get());
         assign(id, checked(PyLong_FromSsize_t(i + 1)).get());
         assign(iscrowd, index[0].get());
     }

@@ -90,7 +90,8 @@ py::object read(Text text) {
     out["images"] = to_dict(std::move(file.images));
     out["categories"] = to_dict(std::move(file.categories));
     py::list sections;
-    for (const auto& s : file.sections) sections.append(py::make_tuple(s.key.begin, s.key.end, s.value.begin, s.value.end));
+    for (const auto& s : file.sections)
+        sections.append(py::make_tuple(s.key.begin, s.key.end, s.value.begin, s.value.end));
     out["sections"] = sections;
     return out;
 }
@@ -137,15 +138,13 @@ void check_slices(Rows rows, Positions begin, Positions end, size_t size) {
     }
 }
 
-py::tuple masks(Text text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end,
-                Sizes sizes) {
+py::tuple masks(Text text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end, Sizes sizes) {
     check_slices(rows, begin, end, static_cast<size_t>(text.size()));
     require(kind.size() == begin.size(), "kind must have the length of begin");
     check_sides(sizes, static_cast<size_t>(rows.size()));
     const Segmentations segmentations{chars(text), kind.data(), begin.data(), end.data()};
-    return to_numpy(without_gil([&] {
-        return coco_json_masks(segmentations, rows.data(), static_cast<size_t>(rows.size()), sizes.data());
-    }));
+    return to_numpy(without_gil(
+        [&] { return coco_json_masks(segmentations, rows.data(), static_cast<size_t>(rows.size()), sizes.data()); }));
 }
 
 Array<double> areas(Text text, Rows rows, const Array<uint8_t>& kind, Positions begin, Positions end) {
@@ -192,8 +191,9 @@ py::bytes write(const py::dict& columns, py::ssize_t n) {
     rows.iscrowd = column<uint8_t>(columns, "iscrowd", n);
     Rles own;
     if (columns.contains("counts")) {
-        own = rles(exact_array<uint32_t>(columns["counts"], "counts"), exact_array<int64_t>(columns["offsets"], "offsets"),
-                   exact_array<int64_t>(columns["sizes"], "sizes"));
+        own =
+            rles(exact_array<uint32_t>(columns["counts"], "counts"),
+                 exact_array<int64_t>(columns["offsets"], "offsets"), exact_array<int64_t>(columns["sizes"], "sizes"));
         require(own.n == rows.n, "there must be one mask per row");
         rows.masks = &own;
     } else if (columns.contains("points")) {
@@ -201,7 +201,8 @@ py::bytes write(const py::dict& columns, py::ssize_t n) {
         const auto rings = exact_array<int64_t>(columns["rings"], "rings");
         const auto polygons = exact_array<int64_t>(columns["masks"], "masks");
         const size_t ring_count = checked_items(rings, points.size() / 2);
-        require(checked_items(polygons, static_cast<py::ssize_t>(ring_count)) == rows.n, "there must be one polygon list per row");
+        require(checked_items(polygons, static_cast<py::ssize_t>(ring_count)) == rows.n,
+                "there must be one polygon list per row");
         rows.points = points.data();
         rows.rings = rings.data();
         rows.polygons = polygons.data();

@@ -21,7 +21,8 @@ py::tuple parse(const Array<uint8_t>& chars, Offsets offsets) {
     out.offsets.push(0);
     for (size_t i = 0; i < n; ++i) {
         const int64_t begin = offsets.data()[i], end = offsets.data()[i + 1];
-        coco_rle_parse(reinterpret_cast<const char*>(chars.data()) + begin, static_cast<size_t>(end - begin), out.values);
+        coco_rle_parse(reinterpret_cast<const char*>(chars.data()) + begin, static_cast<size_t>(end - begin),
+                       out.values);
         out.offsets.push(static_cast<int64_t>(out.values.size()));
     }
     return to_numpy(std::move(out));

@@ -194,8 +194,7 @@ Oks oks_of(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order, D
 
 py::tuple oks_exponents(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order, Doubles gt_points,
                         Doubles gt_boxes, Doubles gt_area, Doubles dt_points, Doubles variances) {
-    const Oks oks =
-        oks_of(gt_cells, gt_order, dt_cells, dt_order, gt_points, gt_boxes, gt_area, dt_points, variances);
+    const Oks oks = oks_of(gt_cells, gt_order, dt_cells, dt_order, gt_points, gt_boxes, gt_area, dt_points, variances);
     Array<int64_t> at(static_cast<py::ssize_t>(oks.cells.n) + 1);
     const int64_t total = matching_iou_cells(oks.cells, at.mutable_data());
     Array<double> out({static_cast<py::ssize_t>(total), variances.size()});
@@ -208,8 +207,7 @@ py::tuple oks_exponents(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64
 Array<double> oks_means(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_order, Doubles gt_points,
                         Doubles gt_boxes, Doubles gt_area, Doubles dt_points, Doubles variances, Int64s iou_cells,
                         Doubles exponentials) {
-    const Oks oks =
-        oks_of(gt_cells, gt_order, dt_cells, dt_order, gt_points, gt_boxes, gt_area, dt_points, variances);
+    const Oks oks = oks_of(gt_cells, gt_order, dt_cells, dt_order, gt_points, gt_boxes, gt_area, dt_points, variances);
     require_length(iou_cells.size(), static_cast<py::ssize_t>(oks.cells.n) + 1, "iou_cells");
     const int64_t total = oks.cells.n == 0 ? 0 : iou_cells.data()[oks.cells.n];
     require(rows_of(exponentials, variances.size(), "exponentials") == total, "exponentials do not fit iou_cells");
@@ -263,10 +261,13 @@ py::tuple match(Int64s gt_cells, Int64s gt_order, Int64s dt_cells, Int64s dt_ord
     in.area_count = areas;
     const auto dt_total = static_cast<py::ssize_t>(in.cells.dt_cells[in.cells.n]);
     const auto gt_total = static_cast<py::ssize_t>(in.cells.gt_cells[in.cells.n]);
-    Array<uint16_t> matched({static_cast<py::ssize_t>(areas), dt_total}), ignored({static_cast<py::ssize_t>(areas), dt_total});
+    Array<uint16_t> matched({static_cast<py::ssize_t>(areas), dt_total}),
+        ignored({static_cast<py::ssize_t>(areas), dt_total});
     Array<int64_t> counted({static_cast<py::ssize_t>(areas), static_cast<py::ssize_t>(in.cells.n)});
-    Array<int32_t> dt_partner({static_cast<py::ssize_t>(partners ? areas : 0), static_cast<py::ssize_t>(thrs), dt_total});
-    Array<int32_t> gt_partner({static_cast<py::ssize_t>(partners ? areas : 0), static_cast<py::ssize_t>(thrs), gt_total});
+    Array<int32_t> dt_partner(
+        {static_cast<py::ssize_t>(partners ? areas : 0), static_cast<py::ssize_t>(thrs), dt_total});
+    Array<int32_t> gt_partner(
+        {static_cast<py::ssize_t>(partners ? areas : 0), static_cast<py::ssize_t>(thrs), gt_total});
     const Matches out{matched.mutable_data(), ignored.mutable_data(), counted.mutable_data(),
                       partners ? dt_partner.mutable_data() : nullptr, partners ? gt_partner.mutable_data() : nullptr};
     without_gil([&] { matching_match(in, out); });
@@ -279,7 +280,8 @@ py::tuple accumulate(Int64s category, Int64s dt_cells, Doubles score, const Arra
     const size_t n = checked_items(dt_cells, score.size());
     require_length(category.size(), static_cast<py::ssize_t>(n), "category");
     const int64_t total = dt_cells.data()[n];
-    require(counted.ndim() == 2 && counted.shape(1) == static_cast<py::ssize_t>(n), "counted must have shape (A, cells)");
+    require(counted.ndim() == 2 && counted.shape(1) == static_cast<py::ssize_t>(n),
+            "counted must have shape (A, cells)");
     const int64_t areas = counted.shape(0);
     require(matched.ndim() == 2 && matched.shape(0) == areas && matched.shape(1) == total && ignored.ndim() == 2 &&
                 ignored.shape(0) == areas && ignored.shape(1) == total,
@@ -287,11 +289,22 @@ py::tuple accumulate(Int64s category, Int64s dt_cells, Doubles score, const Arra
     require(threshold_count >= 0 && threshold_count <= 16, "threshold_count must be 0 to 16");
     for (size_t c = 0; c < n; ++c) {
         const int64_t k = category.data()[c];
-        require(k >= 0 && k < category_count && (c == 0 || k >= category.data()[c - 1]), "category must rise below category_count");
+        require(k >= 0 && k < category_count && (c == 0 || k >= category.data()[c - 1]),
+                "category must rise below category_count");
     }
-    const AccumulateInput in{category.data(),   dt_cells.data(), n,     score.data(),    matched.data(),
-                             ignored.data(),    counted.data(),  category_count, areas,  threshold_count,
-                             recalls.data(),    static_cast<int64_t>(recalls.size()),    max_dets.data(),
+    const AccumulateInput in{category.data(),
+                             dt_cells.data(),
+                             n,
+                             score.data(),
+                             matched.data(),
+                             ignored.data(),
+                             counted.data(),
+                             category_count,
+                             areas,
+                             threshold_count,
+                             recalls.data(),
+                             static_cast<int64_t>(recalls.size()),
+                             max_dets.data(),
                              static_cast<int64_t>(max_dets.size())};
     const py::ssize_t t = threshold_count, r = recalls.size(), k = category_count, a = areas, m = max_dets.size();
     Array<double> precision({t, r, k, a, m}), recall({t, k, a, m}), scores({t, r, k, a, m});
@@ -320,10 +333,9 @@ void register_matching(py::module_& m) {
           exact("gt_points"), exact("gt_boxes"), exact("gt_area"), exact("dt_points"), exact("variances"),
           exact("iou_cells"), exact("exponentials"));
     m.def("matching_match", match, exact("gt_cells"), exact("gt_order"), exact("dt_cells"), exact("dt_order"),
-          exact("ious"), exact("iou_cells"), exact("gt_boxes"), exact("dt_boxes"), exact("gt_area"),
-          exact("gt_ignore"), exact("gt_crowd"),
-          exact("gt_named"), exact("dt_area"), exact("dt_named"), exact("thresholds"), exact("area_ranges"),
-          py::arg("partners") = false);
+          exact("ious"), exact("iou_cells"), exact("gt_boxes"), exact("dt_boxes"), exact("gt_area"), exact("gt_ignore"),
+          exact("gt_crowd"), exact("gt_named"), exact("dt_area"), exact("dt_named"), exact("thresholds"),
+          exact("area_ranges"), py::arg("partners") = false);
     m.def("matching_accumulate", accumulate, exact("category"), exact("dt_cells"), exact("score"), exact("matched"),
           exact("ignored"), exact("counted"), py::arg("category_count"), py::arg("threshold_count"), exact("recalls"),
           exact("max_dets"));

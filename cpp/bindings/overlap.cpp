@@ -17,9 +17,7 @@ Array<double> iou(Counts a_counts, Offsets a_offsets, Sizes a_sizes, Counts b_co
     require(iscrowd.size() == static_cast<py::ssize_t>(b.n), "iscrowd must have one element per mask of b");
     Array<double> out = matrix<double>(a, b);
     double* p = out.mutable_data();
-    without_gil([&] {
-        overlap_iou(a, b, iscrowd.data(), SizeMismatch::fail, p, static_cast<int64_t>(b.n), 1);
-    });
+    without_gil([&] { overlap_iou(a, b, iscrowd.data(), SizeMismatch::fail, p, static_cast<int64_t>(b.n), 1); });
     return out;
 }
 

@@ -18,10 +18,10 @@ template <class Stack, class Data>
 Stack stack_of(const py::array& array, Data* data) {
     require(array.ndim() == 2 || array.ndim() == 3, "array must have shape (N, H, W) or (H, W)");
     if (!is_integer(array)) {
-        throw py::type_error("array must be bool or integer, not " +
-                             py::cast<std::string>(py::str(array.dtype())));
+        throw py::type_error("array must be bool or integer, not " + py::cast<std::string>(py::str(array.dtype())));
     }
-    if (array.dtype().byteorder() == '>' || (std::endian::native == std::endian::big && array.dtype().byteorder() == '<')) {
+    if (array.dtype().byteorder() == '>' ||
+        (std::endian::native == std::endian::big && array.dtype().byteorder() == '<')) {
         throw py::type_error("array must be in native byte order");
     }
     const auto d = array.ndim() - 2;
@@ -52,8 +52,7 @@ py::tuple encode(const py::array& images) {
     return to_numpy(without_gil([&] { return rle_encode(stack); }));
 }
 
-void decode(Counts counts, Offsets offsets, Sizes sizes, py::array out,
-            uint8_t value) {
+void decode(Counts counts, Offsets offsets, Sizes sizes, py::array out, uint8_t value) {
     const Rles masks = rles(counts, offsets, sizes);
     const OutputStack stack = output_of(out);
     require(stack.itemsize == 1, "out must have one byte per pixel");
@@ -70,8 +69,7 @@ py::tuple from_labels(const py::array& labels) {
                           to_numpy(std::move(out.values)));
 }
 
-void to_labels(Counts counts, Offsets offsets, Sizes sizes,
-               const Array<int64_t>& values, py::array out) {
+void to_labels(Counts counts, Offsets offsets, Sizes sizes, const Array<int64_t>& values, py::array out) {
     const Rles masks = rles(counts, offsets, sizes);
     const OutputStack stack = output_of(out);
     require(stack.n == 1, "out must be one image");
@@ -90,7 +88,8 @@ py::tuple to_string(Counts counts, Offsets offsets) {
 
 py::tuple from_string(const Array<uint8_t>& chars, const Array<int64_t>& offsets) {
     const size_t n = checked_items(offsets, chars.size());
-    return to_numpy(without_gil([&] { return rle_from_string(reinterpret_cast<const char*>(chars.data()), offsets.data(), n); }));
+    return to_numpy(
+        without_gil([&] { return rle_from_string(reinterpret_cast<const char*>(chars.data()), offsets.data(), n); }));
 }
 
 Array<uint64_t> area(Counts counts, Offsets offsets) {
@@ -123,20 +122,15 @@ py::tuple normalize(Counts counts, Offsets offsets, Sizes sizes) {
 
 void register_rle(py::module_& m) {
     m.def("rle_encode", encode, py::arg("images"));
-    m.def("rle_decode", decode, exact("counts"), exact("offsets"),
-          exact("sizes"), exact("out"), py::arg("value") = 1);
+    m.def("rle_decode", decode, exact("counts"), exact("offsets"), exact("sizes"), exact("out"), py::arg("value") = 1);
     m.def("rle_from_labels", from_labels, py::arg("labels"));
-    m.def("rle_to_labels", to_labels, exact("counts"), exact("offsets"),
-          exact("sizes"), exact("values"), exact("out"));
+    m.def("rle_to_labels", to_labels, exact("counts"), exact("offsets"), exact("sizes"), exact("values"), exact("out"));
     m.def("rle_to_string", to_string, exact("counts"), exact("offsets"));
     m.def("rle_from_string", from_string, exact("chars"), exact("offsets"));
     m.def("rle_area", area, exact("counts"), exact("offsets"));
-    m.def("rle_bbox", bbox, exact("counts"), exact("offsets"),
-          exact("sizes"));
-    m.def("rle_check", check, exact("counts"), exact("offsets"),
-          exact("sizes"));
-    m.def("rle_normalize", normalize, exact("counts"), exact("offsets"),
-          exact("sizes"));
+    m.def("rle_bbox", bbox, exact("counts"), exact("offsets"), exact("sizes"));
+    m.def("rle_check", check, exact("counts"), exact("offsets"), exact("sizes"));
+    m.def("rle_normalize", normalize, exact("counts"), exact("offsets"), exact("sizes"));
 }
 
 }  // namespace maskmill

@@ -15,16 +15,18 @@ using json::Slice;
 
 constexpr int64_t kExact = int64_t{1} << 53;
 
-// Reads the value of one known field. Returns false, with the value skipped, if it is of another kind.
+// Reads the value of one known field. Returns false, with the value skipped and 0, if it is of another kind.
 bool read_integer(Cursor& c, int64_t& out) {
+    out = 0;
     const char first = c.peek();
     if (first != '-' && (first < '0' || first > '9')) {
         c.skip();
         return false;
     }
     const json::Number number = c.number();
+    if (!number.is_integer || number.integer < -kExact || number.integer > kExact) return false;
     out = number.integer;
-    return number.is_integer && out >= -kExact && out <= kExact;
+    return true;
 }
 
 bool read_double(Cursor& c, double& out, bool* is_integer = nullptr) {
@@ -35,8 +37,10 @@ bool read_double(Cursor& c, double& out, bool* is_integer = nullptr) {
     }
     const json::Number number = c.number();
     out = number.value;
-    if (is_integer != nullptr) *is_integer = number.is_integer;
-    return std::isfinite(out) && (!number.is_integer || (number.integer >= -kExact && number.integer <= kExact));
+    const bool exact = !number.is_integer || (number.integer >= -kExact && number.integer <= kExact);
+    const bool good = exact && std::isfinite(out);
+    if (is_integer != nullptr) *is_integer = good && number.is_integer;
+    return good;
 }
 
 // Exactly `count` numbers.
@@ -164,7 +168,7 @@ class ColumnWriter {
             std::fill(column_.begin(), column_.end(), T{});
         }
         T* const to = column_.room(width_);
-        for (size_t k = 0; k < width_; ++k) to[k] = values[k];
+        for (size_t k = 0; k < width_; ++k) to[k] = has ? values[k] : T{};
         column_.advance(width_);
     }
 
@@ -205,7 +209,7 @@ class RowReader {
         Slice keypoints;
     };
     struct SeenKey {
-        std::string_view text;  // with what is around it, as in: , "bbox": 
+        std::string_view text;  // with what is around it, as in: , "bbox":
         uint32_t field;
     };
 
@@ -238,10 +242,18 @@ class RowReader {
     }
 
     static uint32_t field_of(std::string_view key) {
-        static constexpr std::pair<std::string_view, uint32_t> known[] = {
-            {"id", kId},           {"image_id", kImageId},   {"category_id", kCategoryId}, {"area", kArea},
-            {"bbox", kBbox},       {"score", kScore},        {"iscrowd", kIscrowd},        {"segmentation", kSegmentation},
-            {"keypoints", kKeypoints}, {"num_keypoints", kNumKeypoints}, {"caption", kCaption}, {"ignore", kIgnore}};
+        static constexpr std::pair<std::string_view, uint32_t> known[] = {{"id", kId},
+                                                                          {"image_id", kImageId},
+                                                                          {"category_id", kCategoryId},
+                                                                          {"area", kArea},
+                                                                          {"bbox", kBbox},
+                                                                          {"score", kScore},
+                                                                          {"iscrowd", kIscrowd},
+                                                                          {"segmentation", kSegmentation},
+                                                                          {"keypoints", kKeypoints},
+                                                                          {"num_keypoints", kNumKeypoints},
+                                                                          {"caption", kCaption},
+                                                                          {"ignore", kIgnore}};
         for (const auto& [name, field] : known) {
             if (key == name) return field;
         }
@@ -330,7 +342,7 @@ class RowReader {
 
 // Joins one column of all pieces; rows of pieces that lack it hold 0.
 template <class T>
-void join_column(std::vector<CocoRows>& pieces, Buffer<T> CocoRows::*column, size_t width, size_t rows, CocoRows& to) {
+void join_column(std::vector<CocoRows>& pieces, Buffer<T> CocoRows::* column, size_t width, size_t rows, CocoRows& to) {
     const auto has = [&](const CocoRows& piece) { return (piece.*column).size() > 0; };
     if (std::none_of(pieces.begin(), pieces.end(), has)) return;
     Buffer<T>& out = to.*column;
@@ -385,8 +397,8 @@ struct Piece {
     CocoRows rows;
     bool all_objects = true;
     bool long_integers = false;
-    bool ended = false;   // the array's ']' was read
-    size_t stopped = 0;   // where the next element, or what follows the array, begins
+    bool ended = false;  // the array's ']' was read
+    size_t stopped = 0;  // where the next element, or what follows the array, begins
     std::exception_ptr failure;
 };
 
@@ -486,7 +498,7 @@ void read_images(Cursor& c, CocoImages& images) {
     c.array([&] {
         if (c.peek() != '{') {
             c.skip();
-            images.odd |= kId;
+            images.odd |= kId | kNotObjects;
             return;
         }
         const size_t begin = c.at();
@@ -522,7 +534,7 @@ void read_categories(Cursor& c, CocoCategories& categories) {
     c.array([&] {
         if (c.peek() != '{') {
             c.skip();
-            categories.odd |= kId;
+            categories.odd |= kId | kNotObjects;
             return;
         }
         const size_t begin = c.at();
@@ -552,16 +564,18 @@ void read_section(Cursor& c, std::string_view key, size_t size, CocoFile& out) {
         out.rows = CocoRows{};
         if (c.peek() != '[') {
             c.skip();
-            out.rows.odd |= kId;
+            out.rows.odd |= kId | kNotObjects;
         } else if (!read_rows(c, size, out.rows, out.long_integers)) {
-            out.rows.odd |= kId;
+            out.rows.odd |= kId | kNotObjects;
         }
     } else if (key == "images") {
         out.images = CocoImages{};
-        c.peek() == '[' ? read_images(c, out.images) : static_cast<void>((c.skip(), out.images.odd |= kId));
+        c.peek() == '[' ? read_images(c, out.images)
+                        : static_cast<void>((c.skip(), out.images.odd |= kId | kNotObjects));
     } else if (key == "categories") {
         out.categories = CocoCategories{};
-        c.peek() == '[' ? read_categories(c, out.categories) : static_cast<void>((c.skip(), out.categories.odd |= kId));
+        c.peek() == '[' ? read_categories(c, out.categories)
+                        : static_cast<void>((c.skip(), out.categories.odd |= kId | kNotObjects));
     } else {
         c.skip();
     }
@@ -576,7 +590,7 @@ CocoFile coco_json_read(const char* text, size_t n) {
     Cursor c(text, n);
     if (c.peek() == '[') {
         out.is_results = true;
-        if (!read_rows(c, n, out.rows, out.long_integers)) out.rows.odd |= kId;
+        if (!read_rows(c, n, out.rows, out.long_integers)) out.rows.odd |= kId | kNotObjects;
     } else {
         if (c.peek() != '{') c.fail("an object or an array");
         c.object([&](std::string_view key) {

@@ -40,6 +40,7 @@ enum CocoField : uint32_t {
     kName = 1u << 14,
     kIgnore = 1u << 15,
     kScoreIsInteger = 1u << 16,
+    kNotObjects = 1u << 17,  // in `odd` only: the section is no array of objects; others are left out of the columns
 };
 
 enum class SegmentationKind : uint8_t {

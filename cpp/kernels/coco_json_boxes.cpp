@@ -241,7 +241,8 @@ void read_all(const ByteSource& source, size_t size, CocoBoxes& out) {
     for (size_t p = 0; p < count; ++p) {
         // A piece counts if the one before arrived exactly at its start.
         const bool last = p + 1 == count;
-        if (pieces[p].failed || pieces[p].ended != last || (!last && pieces[p].stopped != pieces[p + 1].start)) throw NotBoxes{};
+        if (pieces[p].failed || pieces[p].ended != last || (!last && pieces[p].stopped != pieces[p + 1].start))
+            throw NotBoxes{};
         move_rows(out.image_id, out.n, pieces[p].first, pieces[p].n);
         move_rows(out.category_id, out.n, pieces[p].first, pieces[p].n);
         move_rows(out.bbox, out.n, pieces[p].first, pieces[p].n, 4);

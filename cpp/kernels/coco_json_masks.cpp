@@ -19,8 +19,7 @@ using json::Slice;
 }  // namespace
 
 // Every ring by COCO's rule, and their union.
-void SegmentationReader::fill_polygons(Slice slice, int64_t row, int64_t height, int64_t width,
-                                       Buffer<uint32_t>& out) {
+void SegmentationReader::fill_polygons(Slice slice, int64_t row, int64_t height, int64_t width, Buffer<uint32_t>& out) {
     Cursor c(s_.text, slice.end, slice.begin);
     filler_.start(height, width);
     size_t rings = 0;

@@ -226,8 +226,8 @@ void coco_rle_iou(const Rles& a, const Rles& b, const uint8_t* iscrowd, double* 
         for (size_t i = 0; i < a.n; ++i) {
             double& cell = out[j * a.n + i];
             if (!(cell > 0)) continue;
-            cell = a.height(i) != b.height(j) || a.width(i) != b.width(j) ? -1
-                                                                          : iou_by_walk(a, i, b, j, iscrowd[j] != 0);
+            cell =
+                a.height(i) != b.height(j) || a.width(i) != b.width(j) ? -1 : iou_by_walk(a, i, b, j, iscrowd[j] != 0);
         }
     }
 }

@@ -187,7 +187,8 @@ Runs geometry_window(const Rles& masks, const int64_t* boxes, bool fill) {
         const int64_t* const box = boxes + 4 * i;
         const int64_t w = box[2], h = box[3];
         if (std::any_of(box, box + 4, [](int64_t v) { return v < -0x7fffffff || v > 0x7fffffff; })) {
-            throw std::invalid_argument("box " + std::to_string(i) + ": values must be within -2147483647 and 2147483647");
+            throw std::invalid_argument("box " + std::to_string(i) +
+                                        ": values must be within -2147483647 and 2147483647");
         }
         if (w < 0 || h < 0) {
             throw std::invalid_argument("box " + std::to_string(i) + ": width and height must be 0 or more, not " +

@@ -101,7 +101,8 @@ class Matcher {
         }
         const size_t dt_total = static_cast<size_t>(in_.cells.dt_cells[in_.cells.n]);
         const size_t gt_total = static_cast<size_t>(in_.cells.gt_cells[in_.cells.n]);
-        const auto dt_at = static_cast<size_t>(in_.cells.dt_cells[c]), gt_at = static_cast<size_t>(in_.cells.gt_cells[c]);
+        const auto dt_at = static_cast<size_t>(in_.cells.dt_cells[c]),
+                   gt_at = static_cast<size_t>(in_.cells.gt_cells[c]);
         const auto thresholds = static_cast<size_t>(in_.threshold_count);
         have_flags_ = false;
         find_candidates();
@@ -150,7 +151,15 @@ class Matcher {
         for (size_t d = 0; d < dts_; ++d) {
             uint64_t* const bits = candidates_.data() + d * words_;
             const double* const iou = ious_ + d * gts_;
-            for (size_t g = 0; g < gts_; ++g) bits[g / 64] |= static_cast<uint64_t>(!(iou[g] < least_)) << (g % 64);
+            bool nan = false;
+            for (size_t g = 0; g < gts_; ++g) {
+                const bool reached = !(iou[g] < least_);
+                bits[g / 64] |= static_cast<uint64_t>(reached) << (g % 64);
+                nan |= reached && std::isnan(iou[g]);
+            }
+            // Once a NaN is the best so far, nothing is less.
+            if (!nan) continue;
+            for (size_t g = 0; g < gts_; ++g) bits[g / 64] |= uint64_t{1} << (g % 64);
         }
     }
 
@@ -254,10 +263,10 @@ class Matcher {
     const int64_t *gt_ = nullptr, *dt_ = nullptr;
     size_t gts_ = 0, dts_ = 0;
     const double* ious_ = nullptr;
-    size_t words_ = 0;                                        // of 64 ground truths
+    size_t words_ = 0;                                       // of 64 ground truths
     std::vector<uint64_t> flags_, last_flags_, candidates_;  // bits of ground truths
-    std::vector<uint32_t> taken_, matched_, ignored_;  // bits of thresholds
-    std::vector<int32_t> partner_, taker_;  // (dt, threshold), (threshold, gt)
+    std::vector<uint32_t> taken_, matched_, ignored_;        // bits of thresholds
+    std::vector<int32_t> partner_, taker_;                   // (dt, threshold), (threshold, gt)
 };
 
 }  // namespace
@@ -311,8 +320,8 @@ void matching_oks_exponents(const CellView& cells, const OksInput& in, const int
     });
 }
 
-void matching_oks_means(const CellView& cells, const OksInput& in, const int64_t* iou_cells,
-                        const double* exponentials, double* ious) {
+void matching_oks_means(const CellView& cells, const OksInput& in, const int64_t* iou_cells, const double* exponentials,
+                        double* ious) {
     const auto k = static_cast<size_t>(in.k);
     parallel_for(cells.n, kGrainCells / 16, [&](size_t begin, size_t end) {
         std::vector<double> seen(k);
@@ -320,7 +329,8 @@ void matching_oks_means(const CellView& cells, const OksInput& in, const int64_t
             const auto first = static_cast<size_t>(iou_cells[c]);
             const size_t gts = gt_count(cells, c);
             for (size_t i = first; i < static_cast<size_t>(iou_cells[c + 1]); ++i) {
-                const auto row = static_cast<size_t>(cells.gt_order[cells.gt_cells[c] + static_cast<int64_t>((i - first) % gts)]);
+                const auto row =
+                    static_cast<size_t>(cells.gt_order[cells.gt_cells[c] + static_cast<int64_t>((i - first) % gts)]);
                 const double* const gt = in.gt_points + row * 3 * k;
                 size_t n = 0;
                 for (size_t p = 0; p < k; ++p) {

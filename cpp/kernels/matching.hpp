@@ -83,7 +83,7 @@ struct MatchInput {
     const double* dt_area;
     const uint8_t* dt_named;  // 0 where the id is 0 or less, which leaves the ground truth free
     const double* thresholds;
-    int64_t threshold_count;     // at most 16
+    int64_t threshold_count;    // at most 16
     const double* area_ranges;  // (area_count, 2)
     int64_t area_count;
 };

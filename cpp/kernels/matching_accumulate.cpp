@@ -87,7 +87,8 @@ size_t hits_needed(double wanted, int64_t counted) {
     if (wanted <= 0) return 0;
     const auto n = static_cast<double>(counted);
     const auto reaches = [&](size_t tp) { return static_cast<double>(tp) / n >= wanted; };
-    if (!reaches(static_cast<size_t>(counted))) return static_cast<size_t>(counted) + 1;
+    // More than 1 can be reached: a detection whose id is 0 or less leaves its ground truth to others.
+    if (!(wanted * n < 9e15)) return std::numeric_limits<size_t>::max();  // NaN, too
     auto tp = static_cast<size_t>(wanted * n);
     while (tp > 1 && reaches(tp - 1)) --tp;
     while (tp < 1 || !reaches(tp)) ++tp;
@@ -97,8 +98,8 @@ size_t hits_needed(double wanted, int64_t counted) {
 // Detections of one category in the order of their scores.
 struct Ranking {
     Buffer<Ranked> order, spare;
-    std::vector<uint32_t> rank;                     // within the cell, by place
-    struct Shown {                                  // those within a detection limit
+    std::vector<uint32_t> rank;  // within the cell, by place
+    struct Shown {               // those within a detection limit
         std::vector<uint32_t> place;
         std::vector<double> score;
     };

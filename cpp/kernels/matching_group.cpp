@@ -89,7 +89,8 @@ void sort_by_image(const Rows& rows, size_t begin, size_t end, size_t images, Bu
         for (size_t p = begin; p < end; ++p) ++start[rows.image[p] + 1];
         for (size_t i = 0; i < images; ++i) start[i + 1] += start[i];
         for (size_t p = begin; p < end; ++p) {
-            keys[start[rows.image[p]]++] = static_cast<uint64_t>(rows.image[p]) << 32 | static_cast<uint64_t>(p - begin);
+            keys[start[rows.image[p]]++] =
+                static_cast<uint64_t>(rows.image[p]) << 32 | static_cast<uint64_t>(p - begin);
         }
         return;
     }

@@ -190,9 +190,7 @@ void erode_mask(std::span<const uint32_t> runs, int64_t h, int64_t w, const Box&
     // Cut off the ring: it is background after all.
     BitPlane& cut = p.result;
     cut.reset(box.y1 - box.y0, box.x1 - box.x0);
-    p.image.for_each_segment([&](int64_t x, int64_t y0, int64_t y1) {
-        cut.set(x - left, y0 - top, y1 - top);
-    });
+    p.image.for_each_segment([&](int64_t x, int64_t y0, int64_t y1) { cut.set(x - left, y0 - top, y1 - top); });
     std::swap(p.image, p.result);
 }
 

@@ -137,8 +137,8 @@ Components morphology_components(const Rles& masks, int connectivity) {
                 const auto& s = regions.segment(k);
                 const size_t c = regions.number(k);
                 const uint64_t begin = s.x * h + s.y0, stop = s.x * h + s.y1;
-                const int64_t own = c == 0 ? static_cast<int64_t>(first)
-                                           : part.runs.offsets[part.runs.offsets.size() - n + c - 1];
+                const int64_t own =
+                    c == 0 ? static_cast<int64_t>(first) : part.runs.offsets[part.runs.offsets.size() - n + c - 1];
                 if (begin == end[c] && cursor[c] > own) {
                     counts[cursor[c] - 1] = checked_run(counts[cursor[c] - 1] + (stop - begin));
                 } else {

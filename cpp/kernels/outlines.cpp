@@ -184,7 +184,8 @@ Outlines outlines_trace(const Rles& masks, int connectivity, bool bridge) {
     out.rings.push(0);
     out.masks.push(0);
     for (size_t p = 0; p < pieces; ++p) {
-        const auto points = static_cast<int64_t>(out.points.size() / 2), rings = static_cast<int64_t>(out.parent.size());
+        const auto points = static_cast<int64_t>(out.points.size() / 2),
+                   rings = static_cast<int64_t>(out.parent.size());
         for (const int64_t end : parts[p].rings) out.rings.push(points + end);
         for (const int64_t end : parts[p].masks) out.masks.push(rings + end);
         out.points.append(parts[p].points.data(), parts[p].points.size());

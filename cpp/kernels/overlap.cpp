@@ -100,9 +100,7 @@ struct Group {
     }
 };
 
-bool boxes_meet(const Shape& a, const Shape& b) {
-    return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1;
-}
+bool boxes_meet(const Shape& a, const Shape& b) { return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1; }
 
 uint64_t walk(std::span<const uint32_t> a, std::span<const uint32_t> b) {
     uint64_t common = 0, a_end = 0, b_end = 0, a_begin = 0, b_begin = 0;
@@ -201,9 +199,9 @@ void require_one_size(const Rles& a, const Rles& b) {
     if (a.n == 0 || b.n == 0) return;
     const auto fail_unless_equal = [&](size_t i, size_t j) {
         if (a.height(i) == b.height(j) && a.width(i) == b.width(j)) return;
-        throw std::invalid_argument("mask " + std::to_string(i) + " of a: size " +
-                                    size_text(a.height(i), a.width(i)) + " differs from " +
-                                    size_text(b.height(j), b.width(j)) + " of mask " + std::to_string(j) + " of b");
+        throw std::invalid_argument("mask " + std::to_string(i) + " of a: size " + size_text(a.height(i), a.width(i)) +
+                                    " differs from " + size_text(b.height(j), b.width(j)) + " of mask " +
+                                    std::to_string(j) + " of b");
     };
     for (size_t j = 0; j < b.n; ++j) fail_unless_equal(0, j);
     for (size_t i = 1; i < a.n; ++i) fail_unless_equal(i, 0);  // all of b are alike by now
@@ -224,9 +222,8 @@ void overlap_iou(const Rles& a, const Rles& b, const uint8_t* iscrowd, SizeMisma
 void overlap_intersection(const Rles& a, const Rles& b, uint64_t* out) {
     require_one_size(a, b);
     std::fill(out, out + a.n * b.n, uint64_t{0});
-    for_each_meeting_pair(a, b, [&](size_t i, size_t j, const Shape&, const Shape&, uint64_t common) {
-        out[i * b.n + j] = common;
-    });
+    for_each_meeting_pair(
+        a, b, [&](size_t i, size_t j, const Shape&, const Shape&, uint64_t common) { out[i * b.n + j] = common; });
 }
 
 void overlap_iou_cells(const MaskSource& a, const MaskSource& b, const uint8_t* iscrowd, const CellPairs& cells,
@@ -251,7 +248,8 @@ void overlap_iou_cells(const MaskSource& a, const MaskSource& b, const uint8_t* 
             }
             group.shapes.clear();
             for (size_t k = 0, begin = 0; k < ends.size(); begin = ends[k++]) {
-                group.shapes.push_back(shape_of({runs.data() + begin, ends[k] - begin}, sizes[2 * k], sizes[2 * k + 1]));
+                group.shapes.push_back(
+                    shape_of({runs.data() + begin, ends[k] - begin}, sizes[2 * k], sizes[2 * k + 1]));
             }
         }
     };

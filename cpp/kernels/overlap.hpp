@@ -18,7 +18,7 @@ namespace maskmill {
 
 // What to do with a pair of different image sizes.
 enum class SizeMismatch {
-    fail,     // std::invalid_argument
+    fail,      // std::invalid_argument
     minus_one  // as pycocotools: -1 where the boxes meet, else 0
 };
 

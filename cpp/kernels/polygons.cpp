@@ -66,7 +66,8 @@ class Crossings {
         for (int64_t c = 0; c < columns; ++c) starts_[static_cast<size_t>(c) + 1] += starts_[static_cast<size_t>(c)];
         cursor_.resize(static_cast<size_t>(columns));
         std::copy_n(starts_.begin(), columns, cursor_.begin());
-        for (const Crossing& x : list_) sorted_[static_cast<size_t>(cursor_[static_cast<size_t>(x.column - first_)]++)] = x;
+        for (const Crossing& x : list_)
+            sorted_[static_cast<size_t>(cursor_[static_cast<size_t>(x.column - first_)]++)] = x;
         for (int64_t c = 0; c < columns; ++c) {
             Crossing* const begin = sorted_.begin() + starts_[static_cast<size_t>(c)];
             Crossing* const end = sorted_.begin() + starts_[static_cast<size_t>(c) + 1];

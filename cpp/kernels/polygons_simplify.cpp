@@ -120,41 +120,41 @@ void drop_triangles(const Point* ring, size_t n, double tolerance, std::vector<u
 
 }  // namespace
 
-Rings polygons_simplify(const double* points, const int64_t* rings, size_t n, double tolerance,
-                        SimplifyMethod method) {
+Rings polygons_simplify(const double* points, const int64_t* rings, size_t n, double tolerance, SimplifyMethod method) {
     if (!(tolerance >= 0)) {
         throw std::invalid_argument("tolerance must be 0 or more, not " + number_text(tolerance));
     }
     const size_t total = n == 0 ? 0 : static_cast<size_t>(rings[n] - rings[0]);
-    Ragged<Point> kept = parallel_pieces<Point>(n, n * 4096 / (total + 1) + 1, [&](size_t begin, size_t end, auto& piece) {
-        std::vector<Point> ring;
-        std::vector<uint8_t> keep;
-        for (size_t r = begin; r < end; ++r) {
-            ring.clear();
-            for (int64_t k = rings[r]; k < rings[r + 1]; ++k) ring.push_back({points[2 * k], points[2 * k + 1]});
-            const int64_t bad = find_bad_point(points + 2 * rings[r], ring.size());
-            if (bad >= 0) {
-                const Point& p = ring[static_cast<size_t>(bad)];
-                throw std::invalid_argument("ring " + std::to_string(r) + ": point " + std::to_string(bad) + " is (" +
-                                            number_text(p.x) + ", " + number_text(p.y) +
-                                            "), not finite and at most 4e8");
-            }
-            if (ring.size() <= 3) {
-                piece.values.append(ring.data(), ring.size());
-            } else {
-                keep.assign(ring.size(), 0);
-                if (method == SimplifyMethod::area) {
-                    drop_triangles(ring.data(), ring.size(), tolerance, keep);
+    Ragged<Point> kept =
+        parallel_pieces<Point>(n, n * 4096 / (total + 1) + 1, [&](size_t begin, size_t end, auto& piece) {
+            std::vector<Point> ring;
+            std::vector<uint8_t> keep;
+            for (size_t r = begin; r < end; ++r) {
+                ring.clear();
+                for (int64_t k = rings[r]; k < rings[r + 1]; ++k) ring.push_back({points[2 * k], points[2 * k + 1]});
+                const int64_t bad = find_bad_point(points + 2 * rings[r], ring.size());
+                if (bad >= 0) {
+                    const Point& p = ring[static_cast<size_t>(bad)];
+                    throw std::invalid_argument("ring " + std::to_string(r) + ": point " + std::to_string(bad) +
+                                                " is (" + number_text(p.x) + ", " + number_text(p.y) +
+                                                "), not finite and at most 4e8");
+                }
+                if (ring.size() <= 3) {
+                    piece.values.append(ring.data(), ring.size());
                 } else {
-                    douglas_peucker(ring.data(), ring.size(), tolerance, keep);
+                    keep.assign(ring.size(), 0);
+                    if (method == SimplifyMethod::area) {
+                        drop_triangles(ring.data(), ring.size(), tolerance, keep);
+                    } else {
+                        douglas_peucker(ring.data(), ring.size(), tolerance, keep);
+                    }
+                    for (size_t k = 0; k < ring.size(); ++k) {
+                        if (keep[k]) piece.values.push(ring[k]);
+                    }
                 }
-                for (size_t k = 0; k < ring.size(); ++k) {
-                    if (keep[k]) piece.values.push(ring[k]);
-                }
+                piece.close();
             }
-            piece.close();
-        }
-    });
+        });
     Rings out;
     out.points.append(reinterpret_cast<const double*>(kept.values.data()), 2 * kept.values.size());
     out.offsets = std::move(kept.offsets);

@@ -16,8 +16,8 @@ namespace {
 constexpr int64_t kPlaneColumns = 4096;
 
 // Row-major image: its columns are set as bits, turned in tiles and spread out.
-void decode_rows(std::span<const uint32_t> runs, const OutputStack& out, uint8_t* image, uint8_t value,
-                 BitPlane& plane, Scratch<uint64_t>& tiles) {
+void decode_rows(std::span<const uint32_t> runs, const OutputStack& out, uint8_t* image, uint8_t value, BitPlane& plane,
+                 Scratch<uint64_t>& tiles) {
     int64_t first = 0;  // column of the image at the start of the plane
     const auto clear = [&] { plane.reset(out.height, std::min(kPlaneColumns, out.width - first)); };
     const auto write = [&] {

@@ -201,8 +201,7 @@ constexpr int64_t kPiecePixels = 1 << 18;
 Runs rle_encode(const ImageStack& images) {
     const ImageStack& s = images;
     const int64_t pixels = s.height * s.width;
-    const bool interleaved =
-        s.n >= 8 && s.step_n == s.itemsize && s.step_x != s.itemsize && !columns_are_contiguous(s);
+    const bool interleaved = s.n >= 8 && s.step_n == s.itemsize && s.step_x != s.itemsize && !columns_are_contiguous(s);
     if (interleaved && pixels > 0) return encode_interleaved(s);
     if (pixels > 0 && s.n < thread_count() && pixels >= 2 * kPiecePixels) {
         return encode_pieces(s, std::min<int64_t>({s.width, pixels / kPiecePixels, int64_t{4} * thread_count()}));

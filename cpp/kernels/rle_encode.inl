@@ -47,7 +47,7 @@ void scan_columns(const uint8_t* image, int64_t height, int64_t columns, int64_t
             const int n = static_cast<int>(height - y < 64 ? height - y : 64);
             prefetch(column + y * step_y + kPrefetch);
             const uint64_t pixels = n == 64 && step_y == sizeof(T) ? load_64<T>(column + y * step_y)
-                                                                    : load_some<T>(column + y * step_y, step_y, n);
+                                                                   : load_some<T>(column + y * step_y, step_y, n);
             scan.changes((pixels ^ (pixels << 1 | before)) & low_bits(n), position + static_cast<uint64_t>(y));
             before = pixels >> (n - 1) & 1;
         }

@@ -59,7 +59,8 @@ void find_stretches(const ImageStack& s, int64_t x0, int64_t x1, Buffer<Stretch>
     for (int64_t x = x0; x < x1; ++x) {
         const uint8_t* column = s.data + x * s.step_x;
         if (copy.size() > 0) {
-            for (int64_t y = 0; y < h; ++y) std::memcpy(&copy[static_cast<size_t>(y)], column + y * s.step_y, sizeof(T));
+            for (int64_t y = 0; y < h; ++y)
+                std::memcpy(&copy[static_cast<size_t>(y)], column + y * s.step_y, sizeof(T));
             column = reinterpret_cast<const uint8_t*>(copy.data());
         }
         emit(x, rows.data(), MASKMILL_DISPATCH(find_column_changes<T>, column, h, rows.data()));
@@ -75,18 +76,23 @@ Buffer<Stretch> stretches_of(const ImageStack& s, bool is_signed) {
         const int64_t i = static_cast<int64_t>(p);
         const int64_t x0 = blocks * i / pieces * 64, x1 = std::min(s.width, blocks * (i + 1) / pieces * 64);
         switch (s.itemsize) {
-            case 1: return is_signed ? find_stretches<int8_t>(s, x0, x1, parts[p])
-                                     : find_stretches<uint8_t>(s, x0, x1, parts[p]);
-            case 2: return is_signed ? find_stretches<int16_t>(s, x0, x1, parts[p])
-                                     : find_stretches<uint16_t>(s, x0, x1, parts[p]);
-            case 4: return is_signed ? find_stretches<int32_t>(s, x0, x1, parts[p])
-                                     : find_stretches<uint32_t>(s, x0, x1, parts[p]);
-            default: return is_signed ? find_stretches<int64_t>(s, x0, x1, parts[p])
-                                      : find_stretches<uint64_t>(s, x0, x1, parts[p]);
+            case 1:
+                return is_signed ? find_stretches<int8_t>(s, x0, x1, parts[p])
+                                 : find_stretches<uint8_t>(s, x0, x1, parts[p]);
+            case 2:
+                return is_signed ? find_stretches<int16_t>(s, x0, x1, parts[p])
+                                 : find_stretches<uint16_t>(s, x0, x1, parts[p]);
+            case 4:
+                return is_signed ? find_stretches<int32_t>(s, x0, x1, parts[p])
+                                 : find_stretches<uint32_t>(s, x0, x1, parts[p]);
+            default:
+                return is_signed ? find_stretches<int64_t>(s, x0, x1, parts[p])
+                                 : find_stretches<uint64_t>(s, x0, x1, parts[p]);
         }
     });
     Buffer<Stretch> all = std::move(parts[0]);
-    for (int64_t p = 1; p < pieces; ++p) all.append(parts[static_cast<size_t>(p)].data(), parts[static_cast<size_t>(p)].size());
+    for (int64_t p = 1; p < pieces; ++p)
+        all.append(parts[static_cast<size_t>(p)].data(), parts[static_cast<size_t>(p)].size());
     return all;
 }
 

@@ -70,9 +70,8 @@ Ragged<char> rle_to_string(const Rles& masks) {
 Runs rle_from_string(const char* chars, const int64_t* offsets, size_t n) {
     const size_t total = n == 0 ? 0 : static_cast<size_t>(offsets[n] - offsets[0]);
     const size_t grain = n * kGrainChars / (total + 1) + 1;
-    return parallel_ragged<uint32_t>(n, grain, [&](size_t i, Buffer<uint32_t>& out) {
-        parse(i, chars + offsets[i], chars + offsets[i + 1], out);
-    });
+    return parallel_ragged<uint32_t>(
+        n, grain, [&](size_t i, Buffer<uint32_t>& out) { parse(i, chars + offsets[i], chars + offsets[i + 1], out); });
 }
 
 }  // namespace maskmill

@@ -63,14 +63,14 @@ Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, 
 
 Runs setops_pairs(const Rles& a, const Rles& b, unsigned table) {
     if (a.n != b.n) {
-        throw std::invalid_argument("there must be as many masks on both sides, not " + std::to_string(a.n) +
-                                    " and " + std::to_string(b.n));
+        throw std::invalid_argument("there must be as many masks on both sides, not " + std::to_string(a.n) + " and " +
+                                    std::to_string(b.n));
     }
     const size_t grain = a.n * kGrainRuns / (a.total_runs() + b.total_runs() + 1) + 1;
     return parallel_ragged<uint32_t>(a.n, grain, [&](size_t i, Buffer<uint32_t>& out) {
         if (a.height(i) != b.height(i) || a.width(i) != b.width(i)) {
-            fail_mask(i, "sizes " + size_text(a.height(i), a.width(i)) + " and " +
-                             size_text(b.height(i), b.width(i)) + " differ");
+            fail_mask(i, "sizes " + size_text(a.height(i), a.width(i)) + " and " + size_text(b.height(i), b.width(i)) +
+                             " differ");
         }
         check_sum(i, a.runs(i), a.pixels(i));
         check_sum(i, b.runs(i), b.pixels(i));

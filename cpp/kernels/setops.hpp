@@ -13,8 +13,7 @@ namespace maskmill {
 enum class GroupOp { union_ = 0, intersection = 1, exclusive = 2, first_only = 3 };
 
 // Group g is masks groups[g] .. groups[g + 1]; an empty group gives an empty mask of size group_sizes[g].
-Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, const int64_t* group_sizes,
-                  GroupOp op);
+Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, const int64_t* group_sizes, GroupOp op);
 
 // Pixel = bit (a + 2 * b) of `table`.
 Runs setops_pairs(const Rles& a, const Rles& b, unsigned table);

@@ -68,7 +68,14 @@ Slice Cursor::string(bool& escaped) {
         escaped = true;
         if (at_ >= size_) fail("a character after '\\'");
         switch (text_[at_]) {
-            case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't': ++at_; break;
+            case '"':
+            case '\\':
+            case '/':
+            case 'b':
+            case 'f':
+            case 'n':
+            case 'r':
+            case 't': ++at_; break;
             case 'u':
                 ++at_;
                 for (int k = 0; k < 4; ++k, ++at_) {
@@ -90,7 +97,7 @@ Number Cursor::any_number() {
     uint64_t mantissa = 0;
     digits(mantissa);
     const size_t whole = at_ - digits_begin;
-    if (whole == 0) fail("a number");
+    if (whole == 0) fail(negative ? "a digit after '-'" : "a number");
     if (whole > 1 && text_[digits_begin] == '0') {
         at_ = digits_begin;
         fail("a number without leading zero");
@@ -145,10 +152,11 @@ void Cursor::skip_string() {
 
 bool Cursor::skip_any_number() {
     uint64_t ignored = 0;
-    if (text_[at_] == '-') ++at_;
+    const bool negative = text_[at_] == '-';
+    if (negative) ++at_;
     const size_t begin = at_;
     digits(ignored);
-    if (at_ == begin) fail("a value");
+    if (at_ == begin) fail(negative ? "a digit after '-'" : "a value");
     const size_t whole = at_ - begin;
     if (whole > 1 && text_[begin] == '0') {
         at_ = begin;

@@ -40,7 +40,8 @@ class Cursor {
     [[noreturn]] void fail(const char* expected) const;
 
     void skip_space() {
-        while (at_ < size_ && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
+        while (at_ < size_ && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t'))
+            ++at_;
     }
     // The next character that is no space; 0 at the end.
     char peek() {
@@ -96,7 +97,8 @@ class Cursor {
 
     // Whether the text goes on with these characters; if so, they are taken.
     bool take_text(std::string_view expected) {
-        if (size_ - at_ < expected.size() || std::memcmp(text_ + at_, expected.data(), expected.size()) != 0) return false;
+        if (size_ - at_ < expected.size() || std::memcmp(text_ + at_, expected.data(), expected.size()) != 0)
+            return false;
         at_ += expected.size();
         return true;
     }
@@ -168,14 +170,16 @@ class Cursor {
         uint64_t bytes;
         std::memcpy(&bytes, text_ + at_, 8);
         bytes ^= 0x3030303030303030ULL;  // digits become 0 to 9
-        const uint64_t stops = (((bytes & 0x7f7f7f7f7f7f7f7fULL) + 0x7676767676767676ULL) | bytes) & 0x8080808080808080ULL;
+        const uint64_t stops =
+            (((bytes & 0x7f7f7f7f7f7f7f7fULL) + 0x7676767676767676ULL) | bytes) & 0x8080808080808080ULL;
         const int n = stops == 0 ? 8 : std::countr_zero(stops) / 8;
         if (n == 0) return 0;
         // The digits move to the end of the word, and are added up as pairs, fours, eight; zeros in front count nothing.
         uint64_t x = bytes << (8 * (8 - n));
         x = x * 10 + (x >> 8);
         x = ((x & 0x000000ff000000ffULL) * 0x000f424000000064ULL +
-             ((x >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL) >> 32;
+             ((x >> 16) & 0x000000ff000000ffULL) * 0x0000271000000001ULL) >>
+            32;
         value = value * kWholeTens[n] + x;
         at_ += static_cast<size_t>(n);
         return n;

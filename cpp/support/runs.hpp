@@ -109,7 +109,8 @@ class Toggles {
 };
 
 // Pixel = bit (a + 2 * b) of `table`, as canonical runs.
-inline void combine_runs(std::span<const uint32_t> a, std::span<const uint32_t> b, unsigned table, uint64_t pixels, Buffer<uint32_t>& out) {
+inline void combine_runs(std::span<const uint32_t> a, std::span<const uint32_t> b, unsigned table, uint64_t pixels,
+                         Buffer<uint32_t>& out) {
     Toggles ta(a), tb(b);
     unsigned state = 0;  // bit 0: in a, bit 1: in b
     uint64_t start = 0;  // of the run being written

@@ -14,10 +14,9 @@ namespace {
 Simd detect() {
 #if MASKMILL_X86 && (defined(__GNUC__) || defined(__clang__))
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vbmi") &&
-        __builtin_cpu_supports("gfni")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vpopcntdq") &&
+        __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("gfni")) {
         return Simd::avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
@@ -52,9 +51,7 @@ Simd best_simd_level() {
     return best;
 }
 
-Simd simd_level() {
-    return std::min(best_simd_level(), static_cast<Simd>(allowed.load(std::memory_order_relaxed)));
-}
+Simd simd_level() { return std::min(best_simd_level(), static_cast<Simd>(allowed.load(std::memory_order_relaxed))); }
 
 void set_simd_level(Simd level) { allowed.store(static_cast<int>(level)); }
 

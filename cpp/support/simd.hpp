@@ -25,9 +25,9 @@ void set_simd_level(Simd level);
 #endif
 
 #if MASKMILL_X86
-#define MASKMILL_DISPATCH(function, ...)                                                     \
-    (::maskmill::simd_level() == ::maskmill::Simd::avx512 ? avx512::function(__VA_ARGS__)    \
-     : ::maskmill::simd_level() == ::maskmill::Simd::avx2 ? avx2::function(__VA_ARGS__)      \
+#define MASKMILL_DISPATCH(function, ...)                                                  \
+    (::maskmill::simd_level() == ::maskmill::Simd::avx512 ? avx512::function(__VA_ARGS__) \
+     : ::maskmill::simd_level() == ::maskmill::Simd::avx2 ? avx2::function(__VA_ARGS__)   \
                                                           : baseline::function(__VA_ARGS__))
 #else
 #define MASKMILL_DISPATCH(function, ...) baseline::function(__VA_ARGS__)

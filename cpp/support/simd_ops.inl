@@ -73,8 +73,8 @@ inline void expand64(uint64_t bits, uint8_t value, uint8_t* out) {
 #if MASKMILL_SIMD_LEVEL == 2
     _mm512_storeu_si512(out, _mm512_maskz_set1_epi8(bits, static_cast<char>(value)));
 #elif MASKMILL_SIMD_LEVEL == 1
-    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2,
-                                            3, 3, 3, 3, 3, 3, 3, 3);
+    const __m256i spread = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3,
+                                            3, 3, 3, 3, 3, 3, 3);
     const __m256i select = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
     const __m256i v = _mm256_set1_epi8(static_cast<char>(value));
     for (int i = 0; i < 2; ++i) {
@@ -105,12 +105,12 @@ inline void transpose64(uint64_t w[64]) {
     // Eight rows a register. Bytes first (an 8 x 8 turn inside each register), then bits (an 8 x 8 turn inside each
     // lane, as a product with the identity, which
     // wants the rows last to first), then lanes across registers, then bytes again: 0.1 us becomes 0.02.
-    const __m512i turn_bytes = _mm512_set_epi64(0x3f372f271f170f07, 0x3e362e261e160e06, 0x3d352d251d150d05,
-                                                0x3c342c241c140c04, 0x3b332b231b130b03, 0x3a322a221a120a02,
-                                                0x3931292119110901, 0x3830282018100800);
-    const __m512i turn_bytes_back = _mm512_set_epi64(0x070f171f272f373f, 0x060e161e262e363e, 0x050d151d252d353d,
-                                                     0x040c141c242c343c, 0x030b131b232b333b, 0x020a121a222a323a,
-                                                     0x0109111921293139, 0x0008101820283038);
+    const __m512i turn_bytes =
+        _mm512_set_epi64(0x3f372f271f170f07, 0x3e362e261e160e06, 0x3d352d251d150d05, 0x3c342c241c140c04,
+                         0x3b332b231b130b03, 0x3a322a221a120a02, 0x3931292119110901, 0x3830282018100800);
+    const __m512i turn_bytes_back =
+        _mm512_set_epi64(0x070f171f272f373f, 0x060e161e262e363e, 0x050d151d252d353d, 0x040c141c242c343c,
+                         0x030b131b232b333b, 0x020a121a222a323a, 0x0109111921293139, 0x0008101820283038);
     const __m512i identity = _mm512_set1_epi64(static_cast<long long>(0x8040201008040201ULL));
     __m512i r[8], t[8];
     for (int i = 0; i < 8; ++i) {

@@ -33,6 +33,7 @@ _FIELDS = {
     "keypoints": 1 << 8,
     "num_keypoints": 1 << 9,
 }
+_NOT_OBJECTS = 1 << 17
 _NUMBERS = ("id", "image_id", "category_id", "area", "bbox", "score", "iscrowd", "num_keypoints")
 _KINDS = {0: "none", 1: "polygons", 2: "rle", 3: "counts", 4: "rle"}
 
@@ -118,9 +119,12 @@ class CocoFile:
         chosen = np.arange(self.n) if rows is None else _check.integers(rows, np.int64, "rows")
         if chosen.size and not (chosen.min() >= 0 and chosen.max() < self.n):
             raise IndexError(f"rows must be within 0 and {self.n - 1}, not {chosen.min()} to {chosen.max()}")
-        if "segmentation_kind" not in self._rows:
-            if chosen.size:
-                raise ValueError(f"{self.path}: annotation {chosen[0]} has no segmentation")
+        lacking = chosen[~self.has("segmentation")[chosen]]
+        if lacking.size:
+            raise ValueError(
+                f"{self.path}: annotation {lacking[0]} has no segmentation, or none as COCO has them"
+            )
+        if chosen.size == 0:
             return Masks.empty()
         kind = self._rows["segmentation_kind"]
         size = self._sizes_of_rows(chosen) if sizes is None else _check.sizes(sizes, len(chosen)).copy()
@@ -132,8 +136,8 @@ class CocoFile:
             raise ValueError(f"{self.path}: the size of annotation {row}'s image is not in the file")
         parts = (self._text, chosen, kind, self._rows["segmentation_begin"], self._rows["segmentation_end"])
         try:
-            counts, offsets = kernels("cpp").coco_json_masks(*parts, np.ascontiguousarray(size))
-            counts, offsets = kernels("cpp").rle_normalize(counts, offsets, np.ascontiguousarray(size))
+            counts, offsets = kernels().coco_json_masks(*parts, np.ascontiguousarray(size))
+            counts, offsets = kernels().rle_normalize(counts, offsets, np.ascontiguousarray(size))
         except ValueError as error:
             raise FormatError(f"{self.path}: {error}") from None
         return Masks._of(counts, offsets, np.ascontiguousarray(size))
@@ -166,7 +170,8 @@ def read(path: str | os.PathLike[str]) -> CocoFile:
     Raises
     ------
     FormatError
-        If the file is no JSON; names the file, line and column, what was expected and what was found.
+        If the file is no JSON; names the file, line and column, what was expected and what was found. Also if its
+        annotations, images or categories are not objects.
 
     Examples
     --------
@@ -179,10 +184,14 @@ def read(path: str | os.PathLike[str]) -> CocoFile:
     """
     path = Path(path)
     text = np.fromfile(path, np.uint8)
-    parsed = kernels("cpp").coco_json_read(text)
+    parsed = kernels().coco_json_read(text)
     if isinstance(parsed, tuple):
         what, line, column, _ = parsed
         raise FormatError(f"{path}: line {line}, column {column}: {what}")
+    for section in ("annotations", "images", "categories"):
+        if parsed[section]["odd"] & _NOT_OBJECTS:
+            what = "a file of results" if parsed["is_results"] else repr(section)
+            raise FormatError(f"{path}: {what} must be an array of objects, and nothing else")
     return CocoFile(path, text, parsed)
 
 
@@ -232,7 +241,7 @@ def write(
         lengths["segmentation"] = len(segmentation)
     if len(set(lengths.values())) > 1:
         raise ValueError(f"columns must have one length, not {lengths}")
-    rows = kernels("cpp").coco_json_write(columns, next(iter(lengths.values()), 0))
+    rows = kernels().coco_json_write(columns, next(iter(lengths.values()), 0))
     with written_whole(Path(path)) as file:
         if images is None and categories is None and info is None:
             file.write(rows)
