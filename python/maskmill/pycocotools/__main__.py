@@ -18,10 +18,15 @@ def main() -> None:
     parser.add_argument(
         "-m", dest="module", action="store_true", help="SCRIPT is a module's name, as for python -m"
     )
+    parser.add_argument(
+        "--hardened",
+        action="store_true",
+        help="refuse malformed input in clear words (maskmill.pycocotools.hardened)",
+    )
     parser.add_argument("script", metavar="SCRIPT", help="file to run (or module, with -m)")
     parser.add_argument("args", metavar="ARGS", nargs=argparse.REMAINDER, help="its arguments")
     options = parser.parse_args()
-    install(spawned=True)
+    install("hardened" if options.hardened else None, spawned=True)
     if options.module:
         sys.argv = [options.script, *options.args]
         sys.path.insert(0, str(Path.cwd()))

@@ -11,6 +11,8 @@ from typing import Any
 _SUBMODULES = ("_mask", "mask", "coco", "cocoeval")
 _NAMES = ("pycocotools", *(f"pycocotools.{name}" for name in _SUBMODULES))
 
+MODES = ("strict", "hardened")
+
 _replaced: dict[str, ModuleType | None] = {}
 
 
@@ -28,8 +30,12 @@ class install:
     """Register maskmill's modules under pycocotools' names, in place of any pycocotools imported before.
 
     Modules that took functions or classes out of pycocotools earlier keep those they have: install first. Doing so
-    twice is doing so once. Processes that are forked inherit it; those that are spawned do with spawned=True, which puts
-    `path()` in front of this process's PYTHONPATH and sys.path.
+    twice is doing so once. Processes that are forked inherit it; those that are spawned do with spawned=True, which
+    puts `path()` in front of this process's PYTHONPATH and sys.path.
+
+    mode : {"strict", "hardened"}
+        Whether to be as pycocotools is, or as `maskmill.pycocotools.hardened`; by default what the environment variable
+        MASKMILL_PYCOCOTOOLS says, else strict.
 
     Used in a with statement, what was there before is put back at the end, as by `uninstall()`.
 
@@ -46,12 +52,18 @@ class install:
     'maskmill.pycocotools.coco'
     """
 
-    def __init__(self, *, spawned: bool = False) -> None:
+    def __init__(self, mode: str | None = None, *, spawned: bool = False) -> None:
+        mode = mode or os.environ.get("MASKMILL_PYCOCOTOOLS") or "strict"
+        if mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(map(repr, MODES))}, not {mode!r}")
         self._was_installed = installed()
+        self._before = {name: sys.modules.get(name) for name in _NAMES}
         if not self._was_installed:
-            _replaced.update({name: sys.modules.get(name) for name in _NAMES})
-            sys.modules.update(_modules())
+            _replaced.update(self._before)
+        if getattr(sys.modules.get("pycocotools"), "_maskmill_mode", None) != mode:
+            sys.modules.update(_modules(mode))
         if spawned:
+            os.environ["MASKMILL_PYCOCOTOOLS"] = mode
             rest = os.environ.get("PYTHONPATH", "").split(os.pathsep)
             os.environ["PYTHONPATH"] = os.pathsep.join([path(), *(p for p in rest if p and p != path())])
             if path() not in sys.path:  # which multiprocessing hands to what it spawns
@@ -65,6 +77,8 @@ class install:
     ) -> None:
         if not self._was_installed:
             uninstall()
+        else:
+            sys.modules.update({name: module for name, module in self._before.items() if module is not None})
 
 
 def uninstall() -> None:
@@ -82,7 +96,7 @@ def uninstall() -> None:
             setattr(before, name, module)
 
 
-def _modules() -> dict[str, ModuleType]:
+def _modules(mode: str) -> dict[str, ModuleType]:
     package = ModuleType("pycocotools")
     package.__doc__ = None
     package.__path__ = [path() + os.sep + "pycocotools"]
@@ -90,10 +104,11 @@ def _modules() -> dict[str, ModuleType]:
     spec.submodule_search_locations = package.__path__
     package.__spec__ = spec
     package.__package__ = "pycocotools"
-    attributes: dict[str, Any] = {"__author__": "tylin"}
+    attributes: dict[str, Any] = {"__author__": "tylin", "_maskmill_mode": mode}
     modules = {"pycocotools": package}
     for name in _SUBMODULES:
-        module = importlib.import_module(f"maskmill.pycocotools.{name}")
+        room = ".hardened" if mode == "hardened" and name != "_mask" else ""
+        module = importlib.import_module(f"maskmill.pycocotools{room}.{name}")
         modules[f"pycocotools.{name}"] = module
         attributes[name] = module
     package.__dict__.update(attributes)
