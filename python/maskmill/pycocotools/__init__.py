@@ -6,7 +6,7 @@ Import from here instead of from pycocotools, or let code that you cannot change
 
     maskmill.pycocotools.install()  # from now on "pycocotools" is this
 
-or run it with ``python -m maskmill.pycocotools script.py``. Docs: docs/pycocotools.md.
+or run it with ``python -m maskmill.pycocotools script.py``. See docs/coco-users.md.
 """
 
 from maskmill.pycocotools._install import install, installed, path, uninstall
