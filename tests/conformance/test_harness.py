@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import importlib
+from collections import Counter, defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from conformance.harness import OWN, REF, Behaviours, agree, neutral
+from conformance.harness import OWN, REF, SECTIONS, Behaviours, agree, neutral
 
 shared: list[int] = []
 row = np.zeros(3)
@@ -112,3 +114,14 @@ def test_names_are_unique():
         behaviour.add("2", "a", print)
     with pytest.raises(AssertionError):
         behaviour.add("99", "b", print)
+
+
+def test_there_are_many_behaviours_in_every_section():
+    counts: Counter[str] = Counter()
+    for path in Path(__file__).parent.glob("test_*.py"):
+        module = importlib.import_module(f"conformance.{path.stem}")
+        for found in vars(module).values():
+            if isinstance(found, Behaviours):
+                counts.update(b.section for b in found.all)
+    assert counts.total() >= 2000
+    assert min(counts[section] for section in SECTIONS) >= 10, counts

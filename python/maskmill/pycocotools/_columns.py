@@ -79,7 +79,7 @@ def _loads(text: NDArray[np.uint8], long_integers: bool) -> Any:
     integers beyond 64 bits, lone surrogates and numbers beyond double."""
     if not long_integers:
         try:
-            return orjson.loads(memoryview(text))
+            return orjson.loads(text.data)
         except orjson.JSONDecodeError:
             pass
     return json.loads(text.tobytes())
@@ -196,6 +196,12 @@ class GroundTruthFile(Rows):
         }
 
 
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(over="ignore", invalid="ignore"):  # of which Python says nothing
+        area: NDArray[np.float64] = boxes[:, 2] * boxes[:, 3]
+    return area
+
+
 class BoxResults(Rows):
     """A file of nothing but boxes: all that it says is in the columns."""
 
@@ -210,7 +216,7 @@ class BoxResults(Rows):
         self.bbox: NDArray[np.float64] = columns["bbox"]
         self.score = columns["score"]
         self.score_is_integer = (columns["integers"] & 16).astype(bool)
-        self.area = self.bbox[:, 2] * self.bbox[:, 3]
+        self.area = _areas(self.bbox)
 
     def make_annotations(self) -> list[dict[str, Any]]:
         """The file's list, as json.load would give it."""
@@ -240,7 +246,7 @@ class TextResults(Rows):
         self.has_masks = bool(rows["any"] & SEGMENTATION)
         if self.has_boxes:
             self.bbox: NDArray[np.float64] = rows["bbox"]
-            self.area = self.bbox[:, 2] * self.bbox[:, 3]
+            self.area = _areas(self.bbox)
         else:
             self.area = kernels("cpp").coco_json_areas(
                 text,

@@ -8,19 +8,20 @@ a missing key; the caller then goes one by one, as pycocotools does, and fails a
 import copy
 import itertools
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._backend import kernels
-from maskmill.pycocotools import _columns
+from maskmill.pycocotools import _columns, _mask
 from maskmill.pycocotools import mask as maskUtils
 from maskmill.pycocotools._lazy import Pending, raw_attributes_of
+from maskmill.pycocotools._matches import Evaluation, Plan, Side, numbers_of, plan_of
 from maskmill.pycocotools.coco import COCO
 
-_MOST_THRESHOLDS = 16  # at a time: one bit each
+_LONG = 2**53  # integers from here on are not told apart by doubles
+_SCORES = {int, float, np.float64, np.float32}  # whose order is that of doubles, whatever is done to them
 
 _STEPS = ("_prepare", "computeIoU", "computeOks", "evaluateImg")
 _originals: dict[str, Any] = {}
@@ -61,277 +62,6 @@ def copy_of(params: Any) -> Any:
     return copy.deepcopy(params, memo)
 
 
-# Parameters
-
-
-@dataclass
-class Plan:
-    """The parameters of an evaluation, found to be plain."""
-
-    iou_type: str
-    image_ids: list[Any]
-    category_ids: list[Any]
-    use_categories: bool
-    thresholds: NDArray[np.float64]
-    areas: list[Any]
-    area_ranges: NDArray[np.float64]
-    limits: list[int]
-
-    @property
-    def cell_categories(self) -> list[Any]:
-        return self.category_ids if self.use_categories else [-1]
-
-    @property
-    def count(self) -> int:
-        return len(self.cell_categories) * len(self.areas) * len(self.image_ids)
-
-
-def _numbers_of(values: Any) -> NDArray[np.float64] | None:
-    """A vector of finite doubles, or None."""
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        return None
-    if array.ndim != 1 or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
-        return None
-    return array.astype(np.float64)
-
-
-def _ids_of(values: Any) -> NDArray[np.int64] | None:
-    """A vector of int64, each once, or None."""
-    try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError):
-        return None
-    if (
-        array.ndim != 1
-        or array.dtype.kind not in "iu"
-        or array.size == 0
-        or len(np.unique(array)) != array.size
-    ):
-        return None
-    return array.astype(np.int64)
-
-
-def _plan(p: Any) -> Plan | None:
-    if p.iouType not in ("bbox", "segm", "keypoints") or (p.iouType == "keypoints" and not p.useCats):
-        return None
-    if type(p.imgIds) is not list or type(p.catIds) is not list or type(p.areaRng) is not list:
-        return None
-    thresholds = _numbers_of(p.iouThrs)
-    if thresholds is None or thresholds.size == 0:
-        return None
-    if _ids_of(p.imgIds) is None or _ids_of(p.catIds) is None:
-        return None
-    ranges = [_numbers_of(r) for r in p.areaRng]
-    if not ranges or any(r is None or r.size != 2 for r in ranges):
-        return None
-    if not p.maxDets or not all(isinstance(m, int | np.integer) and m >= 0 for m in p.maxDets):
-        return None
-    return Plan(
-        p.iouType,
-        p.imgIds,
-        p.catIds,
-        bool(p.useCats),
-        thresholds,
-        p.areaRng,
-        np.array(ranges),
-        [int(m) for m in p.maxDets],
-    )
-
-
-# Evaluating
-
-
-@dataclass
-class Side:
-    """What matching needs of ground truth or results, row by row."""
-
-    image: NDArray[np.int64]
-    category: NDArray[np.int64]
-    ids: list[Any]  # as they go into evalImgs
-    named: NDArray[np.uint8]  # see matching.hpp
-    area: NDArray[np.float64]
-    boxes: NDArray[np.float64] | None = None
-    crowd: NDArray[np.uint8] | None = None
-    ignore: NDArray[np.uint8] | None = None
-    score: NDArray[np.float64] | None = None
-    scores: list[Any] | None = None  # as they go into evalImgs; None: those of `score`, see score_is_integer
-    score_is_integer: NDArray[np.bool_] | None = None
-
-
-class Evaluation:
-    """Matches of all cells, from which evalImgs, ious and the accumulated results are made."""
-
-    def __init__(self, plan: Plan, gt: Side, dt: Side) -> None:
-        self.plan, self.gt, self.dt = plan, gt, dt
-        assert dt.score is not None
-        self.category, self.image, self.gt_cells, self.gt_order, self.dt_cells, self.dt_order, self.score = (
-            kernels().matching_group(
-                gt.image,
-                gt.category,
-                dt.image,
-                dt.category,
-                dt.score,
-                np.array(plan.image_ids, np.int64),
-                np.array(plan.category_ids, np.int64),
-                plan.use_categories,
-                plan.limits[-1],
-            )
-        )
-        self.ious: NDArray[np.float64] | None = None  # None: those of the boxes, made when asked for
-        self.iou_cells: NDArray[np.int64] | None = None
-
-    @property
-    def cells(self) -> tuple[NDArray[np.int64], ...]:
-        return self.gt_cells, self.gt_order, self.dt_cells, self.dt_order
-
-    @property
-    def count(self) -> int:
-        return self.plan.count
-
-    def match(self) -> None:
-        """Bits of matched and ignored detections, 16 thresholds at a time."""
-        thresholds = self.plan.thresholds
-        self.parts = [
-            self._match(thresholds[t : t + _MOST_THRESHOLDS], self.plan.area_ranges)[:3]
-            for t in range(0, len(thresholds), _MOST_THRESHOLDS)
-        ]
-
-    def _match(
-        self, thresholds: NDArray[np.float64], ranges: NDArray[np.float64], partners: bool = False
-    ) -> Any:
-        gt, dt = self.gt, self.dt
-        boxes = (gt.boxes, dt.boxes) if self.ious is None else (None, None)
-        return kernels().matching_match(
-            *self.cells,
-            self.ious,
-            self.iou_cells,
-            *boxes,
-            gt.area,
-            gt.ignore,
-            gt.crowd,
-            gt.named,
-            dt.area,
-            dt.named,
-            np.ascontiguousarray(thresholds),
-            np.ascontiguousarray(ranges),
-            partners,
-        )
-
-    def accumulate(self, recalls: NDArray[np.float64], limits: list[int]) -> tuple[NDArray[np.float64], ...]:
-        categories = len(self.plan.cell_categories)
-        results = []
-        for n, (matched, ignored, counted) in enumerate(self.parts):
-            size = len(self.plan.thresholds[n * _MOST_THRESHOLDS :][:_MOST_THRESHOLDS])
-            results.append(
-                kernels().matching_accumulate(
-                    self.category,
-                    self.dt_cells,
-                    self.score,
-                    matched,
-                    ignored,
-                    counted,
-                    categories,
-                    size,
-                    recalls,
-                    np.array(limits, np.int64),
-                )
-            )
-        if len(results) == 1:
-            return tuple(results[0])
-        return tuple(np.concatenate([r[i] for r in results]) for i in range(3))
-
-    # What people look at
-
-    def _matrix(self, cell: int) -> Any:
-        """One cell's IoUs, as computeIoU returns them."""
-        g = int(self.gt_cells[cell + 1] - self.gt_cells[cell])
-        d = int(self.dt_cells[cell + 1] - self.dt_cells[cell])
-        if g == 0 or d == 0:
-            return []
-        assert self.ious is not None and self.iou_cells is not None
-        start = self.iou_cells[cell]
-        order = "C" if self.plan.iou_type == "keypoints" else "F"
-        return np.array(self.ious[start : start + d * g].reshape(d, g), order=order)
-
-    def _need_ious(self) -> None:
-        if self.ious is None:
-            self.ious, self.iou_cells = kernels().matching_box_iou(
-                *self.cells, self.gt.boxes, self.dt.boxes, self.gt.crowd
-            )
-
-    def _cell_numbers(self) -> dict[tuple[int, int], int]:
-        """Cells by place of category and image."""
-        return {key: c for c, key in enumerate(zip(self.category.tolist(), self.image.tolist(), strict=True))}
-
-    def make_ious(self) -> dict[Any, Any]:
-        self._need_ious()
-        cells = self._cell_numbers()
-        made = {}
-        for i, image in enumerate(self.plan.image_ids):
-            for k, category in enumerate(self.plan.cell_categories):
-                cell = cells.get((k, i))
-                made[image, category] = [] if cell is None else self._matrix(cell)
-        return made
-
-    def make_eval_images(self) -> list[Any]:
-        plan = self.plan
-        found: list[Any] = [None] * self.count
-        images = len(plan.image_ids)
-        scores = self._scores()
-        gt_ids = np.array([float(i) for i in self.gt.ids])
-        dt_ids = np.array([float(i) for i in self.dt.ids])
-        for a, limits in enumerate(plan.areas):
-            parts = [
-                self._match(plan.thresholds[t : t + _MOST_THRESHOLDS], plan.area_ranges[a : a + 1], True)
-                for t in range(0, len(plan.thresholds), _MOST_THRESHOLDS)
-            ]
-            dt_partner = np.concatenate([part[3][0] for part in parts])
-            gt_partner = np.concatenate([part[4][0] for part in parts])
-            assert self.gt.ignore is not None
-            low, high = plan.area_ranges[a]
-            gt_ignored = (self.gt.ignore != 0) | (self.gt.area < low) | (self.gt.area > high)
-            for c, (k, i) in enumerate(zip(self.category.tolist(), self.image.tolist(), strict=True)):
-                g = self.gt_order[self.gt_cells[c] : self.gt_cells[c + 1]]
-                d = self.dt_order[self.dt_cells[c] : self.dt_cells[c + 1]]
-                flags = gt_ignored[g]
-                order = np.argsort(flags, kind="stable")
-                by_dt = dt_partner[:, self.dt_cells[c] : self.dt_cells[c + 1]]
-                by_gt = gt_partner[:, self.gt_cells[c] : self.gt_cells[c + 1]][:, order]
-                dtm, gtm = np.zeros(by_dt.shape), np.zeros(by_gt.shape)
-                dt_ignored = np.zeros(by_dt.shape, bool)
-                if len(g) and len(d):
-                    dtm[:] = np.where(by_dt >= 0, gt_ids[g][by_dt], 0.0)
-                    gtm[:] = np.where(by_gt >= 0, dt_ids[d][by_gt], 0.0)
-                    dt_ignored[:] = (by_dt >= 0) & flags[by_dt]
-                area = self.dt.area[d]
-                dt_ignored |= (dtm == 0) & ((area < low) | (area > high))
-                found[(k * len(plan.areas) + a) * images + i] = {
-                    "image_id": plan.image_ids[i],
-                    "category_id": plan.cell_categories[k],
-                    "aRng": limits,
-                    "maxDet": plan.limits[-1],
-                    "dtIds": [self.dt.ids[j] for j in d.tolist()],
-                    "gtIds": [self.gt.ids[j] for j in g[order].tolist()],
-                    "dtMatches": dtm,
-                    "gtMatches": gtm,
-                    "dtScores": [scores[j] for j in d.tolist()],
-                    "gtIgnore": flags[order].astype(np.int64) if len(g) else np.array([]),
-                    "dtIgnore": dt_ignored,
-                }
-        return found
-
-    def _scores(self) -> list[Any]:
-        if self.dt.scores is not None:
-            return self.dt.scores
-        assert self.dt.score is not None and self.dt.score_is_integer is not None
-        scores: list[Any] = self.dt.score.tolist()
-        for j in np.flatnonzero(self.dt.score_is_integer).tolist():
-            scores[j] = int(scores[j])
-        return scores
-
-
 def _fill_cells(plan: Plan, cells: "defaultdict[Any, list[Any]]") -> "defaultdict[Any, list[Any]]":
     """pycocotools looks up every cell, and a defaultdict remembers."""
     for image in plan.image_ids:
@@ -357,7 +87,7 @@ def evaluate_files(ev: Any) -> bool:
     gt_file, dt_file = _file_of(ev.cocoGt), _file_of(ev.cocoDt)
     if not isinstance(gt_file, _columns.GroundTruthFile) or not isinstance(dt_file, _columns.Results):
         return False
-    plan = _plan(ev.params)
+    plan = plan_of(ev.params)
     if plan is None or plan.iou_type == "keypoints":
         return False
     gt, dt = _ground_truth_side(gt_file, plan), _results_side(dt_file, plan)
@@ -429,10 +159,12 @@ def _results_side(file: "_columns.Results", plan: Plan) -> Side | None:
         return None
     if plan.iou_type == "segm" and not file.has_masks:
         return None
+    if np.any(np.abs(file.score) >= _LONG):
+        return None
     return Side(
         file.image_id,
         file.category_id,
-        range(1, file.n + 1),  # type: ignore[arg-type] - a list that takes no memory
+        range(1, file.n + 1),  # a list that takes no memory
         np.ones(file.n, np.uint8),
         file.area,
         boxes=file.bbox if plan.iou_type == "bbox" else None,
@@ -453,7 +185,7 @@ def _compare_texts(evaluation: Evaluation, gt: _columns.GroundTruthFile, dt: Any
             (file.text, rows["segmentation_kind"], rows["segmentation_begin"], rows["segmentation_end"], size)
         )
     try:
-        evaluation.ious, evaluation.iou_cells = kernels("cpp").matching_text_iou(
+        evaluation.ious, evaluation.iou_cells = kernels().matching_text_iou(
             *evaluation.cells, *sides, evaluation.gt.crowd
         )
     except ValueError:
@@ -519,7 +251,7 @@ def evaluate_dicts(ev: Any) -> bool:
     """Evaluate the dicts that _prepare has collected."""
     if not _is_original(ev, "computeIoU", "computeOks", "evaluateImg", "_cell") or not _masks_are_original():
         return False
-    plan = _plan(ev.params)
+    plan = plan_of(ev.params)
     if plan is None:
         return False
     gts, dts = _flatten(ev._gts, plan), _flatten(ev._dts, plan)
@@ -551,6 +283,8 @@ Flat = tuple[list[dict[str, Any]], NDArray[np.int64], NDArray[np.int64]]
 
 def _flatten(cells: Any, plan: Plan) -> Flat | None:
     """Dicts of all cells that will be looked at, with their image and category."""
+    if not isinstance(cells, defaultdict) or cells.default_factory is not list:
+        return None  # somebody's own, in which a missing cell is an error
     images, categories = set(plan.image_ids), set(plan.category_ids)
     keys = [key for key in cells if key[0] in images and key[1] in categories]
     if not all(type(part) is int for key in keys for part in key):
@@ -604,10 +338,12 @@ def _dict_side(
             crowd=crowd.astype(np.uint8),
             ignore=ignore,
         )
-    score = _field(anns, "score")
-    if score is None:
+    scores = [ann.get("score") for ann in anns]
+    if not set(map(type, scores)) <= _SCORES:
         return None
-    scores = [ann["score"] for ann in anns]
+    score = _field(anns, "score")
+    if score is None or np.any(np.abs(score) >= _LONG):
+        return None
     return Side(image, category, kept_ids, (ids > 0).astype(np.uint8), area, score=score, scores=scores)
 
 
@@ -616,7 +352,7 @@ def _boxes_of(anns: list[dict[str, Any]]) -> NDArray[np.float64] | None:
     if _columns.available():
         found: NDArray[np.float64] | None = kernels("cpp").coco_boxes(anns)
         return found
-    boxes = [ann.get("bbox") for ann in anns]
+    boxes: list[Any] = [ann.get("bbox") for ann in anns]
     if not all(type(box) in (list, np.ndarray) and len(box) == 4 for box in boxes):
         return None
     try:
@@ -664,7 +400,7 @@ def _rles_of(anns: list[Any]) -> Any:
     if _columns.available():
         return kernels("cpp").coco_segmentations(anns)
     try:
-        rles = maskUtils._mask._frString([ann["segmentation"] for ann in anns])
+        rles = _mask._frString([ann["segmentation"] for ann in anns])
     except (KeyError, TypeError, OverflowError, IndexError):
         return None
     return rles._arrays()
@@ -677,13 +413,18 @@ def _compare_keypoints(evaluation: Evaluation, params: Any, gts: list[Any], dts:
     gt, points = evaluation.gt, []
     for anns in (gts, dts):
         try:
-            array = np.array([ann["keypoints"] for ann in anns], np.float64)
+            array = np.array([ann["keypoints"] for ann in anns])
         except (KeyError, TypeError, ValueError):
             return False
-        if anns and array.shape != (len(anns), 3 * sigmas.size):
+        if anns and (array.shape != (len(anns), 3 * sigmas.size) or array.dtype.kind not in "iuf"):
             return False
-        points.append(np.ascontiguousarray(array.reshape(len(anns), sigmas.size, 3)))
+        # Beyond, squares of integers are not those of doubles; and of what is not finite NumPy has to warn.
+        if not np.all(np.abs(array) <= 2**25):
+            return False
+        points.append(np.ascontiguousarray(array.reshape(len(anns), sigmas.size, 3), np.float64))
     variances = np.ascontiguousarray((sigmas * 2) ** 2, np.float64)
+    if not np.all(variances > 1e-100) or not np.all((gt.area >= 0) & (gt.area < 1e100)):
+        return False  # likewise
     arguments = (*evaluation.cells, points[0], gt.boxes, gt.area, points[1], variances)
     exponents, evaluation.iou_cells = kernels().matching_oks_exponents(*arguments)
     # numpy's own exp, so that its bits are pycocotools' on this machine.
@@ -708,7 +449,7 @@ def accumulate(ev: Any, p: Any) -> tuple[NDArray[np.float64], ...] | None:
         return None
     evaluation: Evaluation = found.state
     plan = evaluation.plan
-    recalls = _numbers_of(p.recThrs)
+    recalls = numbers_of(p.recThrs)
     if plan.count == 0 or recalls is None:
         return None
     if (p.useCats == 1) != plan.use_categories or bool(p.useCats) != bool(evaluated.useCats):

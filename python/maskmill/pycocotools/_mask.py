@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from maskmill._backend import kernels
+from maskmill._backend import kernels, why_missing
 
 __author__ = "tsungyi"
 PYTHON_VERSION = sys.version_info[0]
@@ -21,13 +21,10 @@ PYTHON_VERSION = sys.version_info[0]
 
 def _fast(name: str) -> Callable[..., Any]:
     """A compiled call, or one that leaves everything to Python."""
-    try:
-        from maskmill import _core
-
-        found: Callable[..., Any] = getattr(_core, name)
-        return found
-    except ImportError:
+    if why_missing("cpp") is not None:
         return lambda *args: NotImplemented
+    found: Callable[..., Any] = getattr(kernels("cpp"), name)
+    return found
 
 
 _fast_encode = _fast("coco_encode")
@@ -54,8 +51,9 @@ def _as_cython(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], C
                 if order.index(key) < given:
                     raise TypeError(f"{function.__name__}() got multiple values for keyword argument '{key}'")
             values = dict(zip(order, args, strict=False)) | kwargs
-            if any(name not in values for name in names):
-                raise TypeError(_count_text(function.__name__, names, defaults, len(values)))
+            for place, name in enumerate(names):
+                if name not in values:
+                    raise TypeError(_count_text(function.__name__, names, defaults, place))
             return [values.get(name, defaults.get(name)) for name in order]
 
         @wraps(function)
@@ -69,7 +67,7 @@ def _as_cython(*names: str, **defaults: Any) -> Callable[[Callable[..., Any]], C
             [Parameter(name, kind) for name in names]
             + [Parameter(name, kind, default=value) for name, value in defaults.items()]
         )
-        del call.__wrapped__  # type: ignore[attr-defined]
+        del call.__wrapped__
         return call
 
     return decorate
@@ -106,6 +104,8 @@ def _siz(value: Any) -> int:
 
 def _c_int(value: Any) -> int:
     number = _c_integer(value)
+    if not -(2**63) <= number < 2**63:
+        raise OverflowError("Python int too large to convert to C long")
     if not -(2**31) <= number < 2**31:
         raise OverflowError("value too large to convert to int")
     return number
@@ -130,13 +130,15 @@ _C_NAMES = {
     "F": "complex float",
     "D": "complex double",
     "G": "complex long double",
+    "O": "Python object",
+    "S": "a string",
 }
 
 
 def _check_array(value: Any, name: str) -> None:
     if not isinstance(value, np.ndarray):
         raise TypeError(
-            f"Argument '{name}' has incorrect type (expected numpy.ndarray, got {type(value).__name__})"
+            f"Argument '{name}' has incorrect type (expected numpy.ndarray, got {_type_name(type(value))})"
         )
 
 
@@ -144,13 +146,16 @@ def _check_buffer(array: np.ndarray, ndim: int, chars: str, c_name: str) -> None
     if array.ndim != ndim:
         raise ValueError(f"Buffer has wrong number of dimensions (expected {ndim}, got {array.ndim})")
     char = array.dtype.char
-    if char in chars:
+    if char in chars and array.dtype.isnative:
         return
-    if char == "O":
-        raise ValueError(f"Buffer dtype mismatch, expected '{c_name}' but got Python object")
+    array.data.release()  # NumPy refuses to give that of dates
+    if not array.dtype.isnative:
+        raise ValueError("Big-endian buffer not supported on little-endian compiler")
     if char not in _C_NAMES:
-        raise ValueError(f"Does not understand character buffer dtype format string ('{char}')")
-    raise ValueError(f"Buffer dtype mismatch, expected '{c_name}' but got '{_C_NAMES[char]}'")
+        shown = "w" if char == "U" else char
+        raise ValueError(f"Does not understand character buffer dtype format string ('{shown}')")
+    name = _C_NAMES[char] if char in "OS" else f"'{_C_NAMES[char]}'"
+    raise ValueError(f"Buffer dtype mismatch, expected '{c_name}' but got {name}")
 
 
 class RLEs:
@@ -200,6 +205,12 @@ class Masks:
         raise TypeError("no default __reduce__ due to non-trivial __cinit__")
 
 
+def _len(objs: Any) -> int:
+    if isinstance(objs, RLEs):  # of which Python would not tell the module
+        raise TypeError("object of type 'pycocotools._mask.RLEs' has no len()")
+    return len(objs)
+
+
 def _strings(counts: np.ndarray, offsets: np.ndarray) -> list[bytes]:
     chars, ends = kernels().rle_to_string(counts, offsets)
     data, bounds = chars.tobytes(), ends.tolist()
@@ -208,7 +219,7 @@ def _strings(counts: np.ndarray, offsets: np.ndarray) -> list[bytes]:
 
 @_as_cython("Rs")
 def _toString(Rs: RLEs) -> list[dict[str, Any]]:
-    if Rs is not None and not isinstance(Rs, RLEs):
+    if not isinstance(Rs, RLEs):
         raise TypeError(
             f"Argument 'Rs' has incorrect type (expected pycocotools._mask.RLEs, got {type(Rs).__name__})"
         )
@@ -221,7 +232,7 @@ def _toString(Rs: RLEs) -> list[dict[str, Any]]:
 
 @_as_cython("rleObjs")
 def _frString(rleObjs: Any) -> RLEs:
-    n = len(rleObjs)
+    n = _len(rleObjs)
     rles = RLEs(n)
     for i, obj in enumerate(rleObjs):
         counts = obj["counts"]
@@ -336,12 +347,14 @@ def iou(dt: Any, gt: Any, pyiscrowd: Any) -> Any:
         raise Exception("The dt and gt should have the same data type, either RLEs, list or np.ndarray")
     if isinstance(dt, RLEs):
         return kernels().coco_rle_iou(*dt._arrays(), *gt._arrays(), iscrowd)
+    for boxes in (dt, gt):
+        _check_buffer(boxes, 2, "d", "double")
     return kernels().coco_rle_box_iou(np.ascontiguousarray(dt), np.ascontiguousarray(gt), iscrowd)
 
 
 def _comparable(objs: Any) -> Any:
     """Boxes as an (N, 4) array, RLE dicts as RLEs; anything empty stays as it is."""
-    if len(objs) == 0:
+    if _len(objs) == 0:
         return objs
     if type(objs) is np.ndarray:
         if len(objs.shape) == 1:
@@ -370,8 +383,7 @@ def _length(objs: Any) -> int:
 
 @_as_cython("bb", "h", "w")
 def frBbox(bb: Any, h: Any, w: Any) -> list[dict[str, Any]]:
-    if bb is not None:
-        _check_array(bb, "bb")
+    _check_array(bb, "bb")
     height, width = _siz(h), _siz(w)
     _check_buffer(bb, 2, "d", "double_t")
     if bb.shape[1] != 4:
@@ -386,6 +398,7 @@ def frBbox(bb: Any, h: Any, w: Any) -> list[dict[str, Any]]:
 def frPoly(poly: Any, h: Any, w: Any) -> list[dict[str, Any]]:
     height, width = _siz(h), _siz(w)
     rings = []
+    _len(poly)
     for p in poly:
         ring = np.array(p, dtype=np.double, order="F")
         _check_buffer(ring, 1, "d", "double_t")
@@ -399,29 +412,58 @@ def _fill(rings: list[np.ndarray], h: int, w: int) -> RLEs:
         return RLEs(0)
     if h * w >= 2**32 or max(h, w) >= 2**31:
         raise ValueError(f"an image of {h} x {w} pixels has runs beyond 2**32 - 1")
+    if w == 0:
+        return RLEs._of([_without_columns(ring, h) for ring in rings], [(h, w)] * len(rings))
     ends = np.cumsum([0, *map(len, rings)], dtype=np.int64)
     points = np.ascontiguousarray(np.concatenate(rings))
-    # Without width pycocotools drops no column: its runs are those of a wide image without the last one.
-    wide = w
-    if w == 0 and len(points) and np.isfinite(points).all():
-        wide = max(1, int(min(points[:, 0].max(), 2e8)) + 2)
-    sizes = np.tile(np.array([[h, wide]]), (len(rings), 1))
+    sizes = np.tile(np.array([[h, w]]), (len(rings), 1))
     try:
         counts, offsets = kernels().polygons_rasterize(points, ends, np.arange(len(rings) + 1), sizes, 0)
     except ValueError as error:
         raise ValueError(str(error).replace("mask ", "polygon ", 1)) from None
     runs = [counts[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
-    if w == 0:
-        runs = [_without_width(own, h) for own in runs]
     return RLEs._of(runs, [(h, w)] * len(runs))
 
 
-def _without_width(runs: np.ndarray, h: int) -> np.ndarray:
-    """The end of the image, 0 pixels on, comes first among the places where runs end."""
-    if h == 0:
-        return runs
-    inner = runs[:-1]
-    return inner[1:] if len(inner) and inner[0] == 0 else np.concatenate([np.zeros(1, np.uint32), inner])
+def _without_columns(ring: np.ndarray, h: int) -> np.ndarray:
+    """Runs of a ring in an image without columns, in which pycocotools leaves out nothing that lies to the right; the
+    image's end, at pixel 0, comes first among the ends of runs."""
+    if len(ring) == 0:
+        return np.zeros(1, np.uint32)
+    longest = 2e6  # every fifth of a pixel along the outline is visited, as pycocotools does
+    outline = np.abs(np.diff(ring, axis=0, append=ring[:1])).max(axis=1).sum()
+    if not (np.all(np.abs(ring) < longest) and outline < longest):  # NaN too
+        raise ValueError(
+            f"a polygon in an image without columns is longer than {longest:.0f} pixels, or not finite"
+        )
+    us, vs = [], []
+    corners = np.trunc(5 * ring + 0.5).astype(np.int64).tolist()
+    for (x0, y0), (x1, y1) in zip(corners, corners[1:] + corners[:1], strict=True):
+        dx, dy = abs(x1 - x0), abs(y1 - y0)
+        flip = x0 > x1 if dx >= dy else y0 > y1
+        if flip:
+            x0, y0, x1, y1 = x1, y1, x0, y0
+        t = np.arange(max(dx, dy) + 1)[:: -1 if flip else 1]
+        if dx >= dy:
+            us.append(t + x0)
+            vs.append(np.trunc(y0 + (y1 - y0) / max(dx, 1) * t + 0.5))
+        else:
+            us.append(np.trunc(x0 + (x1 - x0) / dy * t + 0.5).astype(np.int64))
+            vs.append((t + y0).astype(float))
+    u, v = np.concatenate(us), np.concatenate(vs)
+    moved = np.flatnonzero(np.diff(u))
+    column = np.where(u[moved] < u[moved + 1], u[moved + 1] - 1, u[moved + 1])
+    kept = (column >= 2) & (column % 5 == 2)
+    top = np.clip(np.ceil((np.minimum(v[moved], v[moved + 1]) - 2) / 5), 0, h).astype(np.int64)
+    ends = np.sort(((column - 2) // 5 * h + top)[kept])
+    steps = iter(np.diff(ends, prepend=0).tolist())
+    runs = [0]
+    for step in steps:
+        if step > 0:
+            runs.append(step)
+        else:
+            runs[-1] += next(steps, 0)
+    return np.array(runs, np.uint32)
 
 
 @_as_cython("ucRles", "h", "w")

@@ -44,12 +44,13 @@ def _show_mask(coco, ann, axes):
         rle = [ann["segmentation"]]
     mask = maskUtils.decode(rle)
     picture = np.ones((mask.shape[0], mask.shape[1], 3))
+    # Of other flags than 0 and 1 pycocotools says that it has no color_mask.
     if ann["iscrowd"] == 1:
-        colour = CROWD_COLOUR
+        color_mask = CROWD_COLOUR
     if ann["iscrowd"] == 0:
-        colour = np.random.random((1, 3)).tolist()[0]
+        color_mask = np.random.random((1, 3)).tolist()[0]
     for i in range(3):
-        picture[:, :, i] = colour[i]
+        picture[:, :, i] = color_mask[i]
     axes.imshow(np.dstack((picture, mask * 0.5)))
 
 

@@ -1,3 +1,4 @@
+import copy  # noqa: F401 - pycocotools.cocoeval.copy
 import datetime
 import time
 from collections import defaultdict

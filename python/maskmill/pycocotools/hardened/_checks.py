@@ -37,7 +37,7 @@ class Repairs:
 
 def is_number(value: Any) -> bool:
     """Whether it is a finite real number, and no bool."""
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and math.isfinite(value)
+    return not isinstance(value, bool | np.bool_) and isinstance(value, Real) and math.isfinite(value)
 
 
 def clean_rles(rles: Any, names: list[str] | None = None) -> list[dict[str, Any]]:

@@ -123,8 +123,9 @@ class COCOeval(strict.COCOeval):
 
     def _accumulate_by_value(self, p: Any) -> None:
         """Rearrange what was evaluated so that position and value mean the same."""
-        done, cells = self._paramsEval, self.evalImgs
-        categories = (p.catIds, done.catIds) if p.useCats else ([-1], [-1])
+        done: Any = self._paramsEval
+        cells: Any = self.evalImgs
+        categories: tuple[Any, Any] = (p.catIds, done.catIds) if p.useCats else ([-1], [-1])
         chosen = [
             _positions(*categories, "catIds"),
             _positions(list(map(tuple, p.areaRng)), list(map(tuple, done.areaRng)), "areaRng"),
