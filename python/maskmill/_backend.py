@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ def _threads_asked() -> int:
         raise ValueError(f"MASKMILL_NUM_THREADS must be a number, not {text!r}") from None
 
 
+@cache
 def why_missing(name: str) -> str | None:
     """Why a backend cannot be used, or None if it can."""
     try:
@@ -53,12 +55,25 @@ def why_missing(name: str) -> str | None:
 def _default() -> str:
     if why_missing("cpp") is None:
         return "cpp"
+    if why_missing("numba") is not None:
+        raise BackendError(
+            "maskmill has no compiled core here, and to do without one it needs numba; run: "
+            "pip install 'maskmill[numba]'"
+        )
     warnings.warn(
         "maskmill has no compiled core here and uses its slower Numba twins; " + _INSTALL["cpp"],
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=_users_level(),
     )
     return "numba"
+
+
+def _users_level() -> int:
+    """For warnings: how many frames lie between the caller and the user's line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "maskmill":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 _chosen: ContextVar[str | None] = ContextVar("maskmill_backend", default=None)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Runs: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64]]
+"""Masks as counts and offsets."""
+Masks: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
+"""Masks as counts, offsets and sizes."""
 
 
 def integers(value: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[Any]:
@@ -54,12 +59,10 @@ def choice(value: str, name: str, **numbers: int) -> int:
     return numbers[value]
 
 
-def runs(counts: ArrayLike, offsets: ArrayLike) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def runs(counts: ArrayLike, offsets: ArrayLike) -> Runs:
     return integers(counts, np.uint32, "counts"), integers(offsets, np.int64, "offsets")
 
 
-def masks(
-    counts: ArrayLike, offsets: ArrayLike, sizes_: ArrayLike
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]:
-    counts, offsets = runs(counts, offsets)
-    return counts, offsets, sizes(sizes_, max(len(offsets) - 1, 0))
+def masks(counts: ArrayLike, offsets: ArrayLike, sizes_: ArrayLike) -> Masks:
+    checked = runs(counts, offsets)
+    return *checked, sizes(sizes_, max(len(checked[1]) - 1, 0))

@@ -13,13 +13,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-Counts: TypeAlias = NDArray[np.uint32]
-Offsets: TypeAlias = NDArray[np.int64]
-Sizes: TypeAlias = NDArray[np.int64]
-Int64s: TypeAlias = NDArray[np.int64]
-Bytes: TypeAlias = NDArray[np.uint8]
-Float64s: TypeAlias = NDArray[np.float64]
-Runs: TypeAlias = tuple[Counts, Offsets]
+_Counts: TypeAlias = NDArray[np.uint32]
+_Offsets: TypeAlias = NDArray[np.int64]
+_Sizes: TypeAlias = NDArray[np.int64]
+_Int64s: TypeAlias = NDArray[np.int64]
+_Bytes: TypeAlias = NDArray[np.uint8]
+_Float64s: TypeAlias = NDArray[np.float64]
+_Positions: TypeAlias = NDArray[np.uint64]
+_Runs: TypeAlias = tuple[_Counts, _Offsets]
 """Masks whose sizes the caller knows."""
 
 __version__: str
@@ -32,31 +33,33 @@ def best_simd_level() -> str: ...
 def set_simd_level(level: str) -> None: ...
 
 # rle
-def rle_encode(images: NDArray[Any]) -> Runs:
+def rle_encode(images: NDArray[Any]) -> _Runs:
     """(N, H, W) or (H, W), bool or integer, any strides; nonzero is foreground."""
 
-def rle_decode(counts: Counts, offsets: Offsets, sizes: Sizes, out: NDArray[Any], value: int = 1) -> None:
+def rle_decode(counts: _Counts, offsets: _Offsets, sizes: _Sizes, out: NDArray[Any], value: int = 1) -> None:
     """out: (N, H, W) of one-byte items, any strides, fully written with 0 and value."""
 
-def rle_from_labels(labels: NDArray[Any]) -> tuple[Counts, Offsets, Int64s]:
+def rle_from_labels(labels: NDArray[Any]) -> tuple[_Counts, _Offsets, _Int64s]:
     """(H, W) integers, any strides -> masks of every value but 0, and these values, rising."""
 
-def rle_to_labels(counts: Counts, offsets: Offsets, sizes: Sizes, values: Int64s, out: NDArray[Any]) -> None:
+def rle_to_labels(
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, values: _Int64s, out: NDArray[Any]
+) -> None:
     """out: (H, W) integers, any strides; only foreground is written, later masks over earlier ones."""
 
-def rle_to_string(counts: Counts, offsets: Offsets) -> tuple[Bytes, Offsets]: ...
-def rle_from_string(chars: Bytes, offsets: Offsets) -> Runs: ...
-def rle_area(counts: Counts, offsets: Offsets) -> NDArray[np.uint64]: ...
-def rle_bbox(counts: Counts, offsets: Offsets, sizes: Sizes) -> Float64s:
+def rle_to_string(counts: _Counts, offsets: _Offsets) -> tuple[_Bytes, _Offsets]: ...
+def rle_from_string(chars: _Bytes, offsets: _Offsets) -> _Runs: ...
+def rle_area(counts: _Counts, offsets: _Offsets) -> NDArray[np.uint64]: ...
+def rle_bbox(counts: _Counts, offsets: _Offsets, sizes: _Sizes) -> _Float64s:
     """(N, 4) as x, y, width, height; zeros for empty masks."""
 
-def rle_check(counts: Counts, offsets: Offsets, sizes: Sizes) -> None: ...
-def rle_normalize(counts: Counts, offsets: Offsets, sizes: Sizes) -> Runs: ...
+def rle_check(counts: _Counts, offsets: _Offsets, sizes: _Sizes) -> None: ...
+def rle_normalize(counts: _Counts, offsets: _Offsets, sizes: _Sizes) -> _Runs: ...
 
 # setops
 def setops_merge(
-    counts: Counts, offsets: Offsets, sizes: Sizes, groups: Int64s, group_sizes: Sizes, op: int
-) -> Runs:
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, groups: _Int64s, group_sizes: _Sizes, op: int
+) -> _Runs:
     """Group g is masks groups[g] .. groups[g + 1], all of size group_sizes[g].
 
     op 0: union; 1: intersection; 2: exclusive or (odd number of masks); 3: the first without all others. An empty
@@ -64,79 +67,86 @@ def setops_merge(
     """
 
 def setops_pairs(
-    a_counts: Counts,
-    a_offsets: Offsets,
-    a_sizes: Sizes,
-    b_counts: Counts,
-    b_offsets: Offsets,
-    b_sizes: Sizes,
+    a_counts: _Counts,
+    a_offsets: _Offsets,
+    a_sizes: _Sizes,
+    b_counts: _Counts,
+    b_offsets: _Offsets,
+    b_sizes: _Sizes,
     op: int,
-) -> Runs:
+) -> _Runs:
     """Pixel = bit (a + 2 b) of op: 0b1110 a | b, 0b1000 a & b, 0b0110 a ^ b, 0b0010 a - b."""
 
-def setops_complement(counts: Counts, offsets: Offsets, sizes: Sizes) -> Runs: ...
+def setops_complement(counts: _Counts, offsets: _Offsets, sizes: _Sizes) -> _Runs: ...
 
 # geometry
 def geometry_window(
-    counts: Counts, offsets: Offsets, sizes: Sizes, boxes: Int64s, fill: bool = False
-) -> Runs:
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, boxes: _Int64s, fill: bool = False
+) -> _Runs:
     """boxes (N, 4) as x, y, width, height: mask i seen through box i, which may reach beyond the image; what lies
     outside is `fill`. The results have sizes (height, width) of the boxes."""
 
 def geometry_flip(
-    counts: Counts, offsets: Offsets, sizes: Sizes, horizontal: bool, vertical: bool
-) -> Runs: ...
-def geometry_transpose(counts: Counts, offsets: Offsets, sizes: Sizes) -> Runs: ...
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, horizontal: bool, vertical: bool
+) -> _Runs: ...
+def geometry_transpose(counts: _Counts, offsets: _Offsets, sizes: _Sizes) -> _Runs: ...
 
 # overlap
 def overlap_iou(
-    a_counts: Counts,
-    a_offsets: Offsets,
-    a_sizes: Sizes,
-    b_counts: Counts,
-    b_offsets: Offsets,
-    b_sizes: Sizes,
-    iscrowd: Bytes,
-) -> Float64s:
+    a_counts: _Counts,
+    a_offsets: _Offsets,
+    a_sizes: _Sizes,
+    b_counts: _Counts,
+    b_offsets: _Offsets,
+    b_sizes: _Sizes,
+    iscrowd: _Bytes,
+) -> _Float64s:
     """(len(a), len(b)): |a & b| / |a | b|, or / |a| where iscrowd[b]; 0 where both are empty."""
 
 def overlap_intersection(
-    a_counts: Counts, a_offsets: Offsets, a_sizes: Sizes, b_counts: Counts, b_offsets: Offsets, b_sizes: Sizes
+    a_counts: _Counts,
+    a_offsets: _Offsets,
+    a_sizes: _Sizes,
+    b_counts: _Counts,
+    b_offsets: _Offsets,
+    b_sizes: _Sizes,
 ) -> NDArray[np.uint64]:
     """(len(a), len(b)) pixels in common."""
 
-def overlap_nms(counts: Counts, offsets: Offsets, sizes: Sizes, threshold: float) -> NDArray[np.bool_]:
+def overlap_nms(counts: _Counts, offsets: _Offsets, sizes: _Sizes, threshold: float) -> NDArray[np.bool_]:
     """Greedy in the order given: a mask is dropped when its IoU with a kept one before it is above the threshold."""
 
 # morphology
 def morphology_components(
-    counts: Counts, offsets: Offsets, sizes: Sizes, connectivity: int
-) -> tuple[Counts, Offsets, Int64s]:
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, connectivity: int
+) -> tuple[_Counts, _Offsets, _Int64s]:
     """Connected components (4 or 8) of all masks, ordered by mask, then by first pixel in column order; and the mask
     each came from."""
 
-def morphology_fill_holes(counts: Counts, offsets: Offsets, sizes: Sizes, connectivity: int) -> Runs:
+def morphology_fill_holes(counts: _Counts, offsets: _Offsets, sizes: _Sizes, connectivity: int) -> _Runs:
     """Background that is not connected to the border is filled. connectivity is that of the foreground: the
     background's is the other one."""
 
 def morphology_remove_small(
-    counts: Counts, offsets: Offsets, sizes: Sizes, min_area: int, connectivity: int
-) -> Runs:
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, min_area: int, connectivity: int
+) -> _Runs:
     """Components of fewer than min_area pixels are removed."""
 
-def morphology_dilate(counts: Counts, offsets: Offsets, sizes: Sizes, radius: float, disc: bool) -> Runs:
+def morphology_dilate(counts: _Counts, offsets: _Offsets, sizes: _Sizes, radius: float, disc: bool) -> _Runs:
     """Pixels within `radius` of the foreground: Chebyshev distance, or Euclidean (dx^2 + dy^2 <= radius^2) if disc."""
 
 def morphology_erode(
-    counts: Counts, offsets: Offsets, sizes: Sizes, radius: float, disc: bool, border: bool
-) -> Runs:
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, radius: float, disc: bool, border: bool
+) -> _Runs:
     """Pixels farther than `radius` from the background; outside of the image counts as background if border."""
 
-def morphology_boundary(counts: Counts, offsets: Offsets, sizes: Sizes, radius: Int64s) -> Runs:
+def morphology_boundary(counts: _Counts, offsets: _Offsets, sizes: _Sizes, radius: _Int64s) -> _Runs:
     """Foreground within Chebyshev distance radius[i] of the background or of the outside of the image."""
 
 # polygons
-def polygons_rasterize(points: Float64s, rings: Offsets, masks: Offsets, sizes: Sizes, rule: int) -> Runs:
+def polygons_rasterize(
+    points: _Float64s, rings: _Offsets, masks: _Offsets, sizes: _Sizes, rule: int
+) -> _Runs:
     """points (K, 2) x first; ring r is points[rings[r] : rings[r + 1]]; mask i is rings masks[i] .. masks[i + 1].
 
     rule 0: COCO's, every ring by itself, then their union; 1: even-odd, 2: non-zero, over all rings of a mask, a pixel
@@ -144,15 +154,15 @@ def polygons_rasterize(points: Float64s, rings: Offsets, masks: Offsets, sizes: 
     """
 
 def polygons_simplify(
-    points: Float64s, rings: Offsets, tolerance: float, method: int
-) -> tuple[Float64s, Offsets]:
+    points: _Float64s, rings: _Offsets, tolerance: float, method: int
+) -> tuple[_Float64s, _Offsets]:
     """Closed rings with fewer points. method 0: Douglas-Peucker, no point farther than tolerance from the result;
     1: the symmetric difference of each ring and its result is at most tolerance square pixels."""
 
 # outlines
 def outlines_trace(
-    counts: Counts, offsets: Offsets, sizes: Sizes, connectivity: int, bridge: bool
-) -> tuple[Float64s, Offsets, Offsets, Int64s]:
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, connectivity: int, bridge: bool
+) -> tuple[_Float64s, _Offsets, _Offsets, _Int64s]:
     """-> points (K, 2), rings, masks (as in polygons_rasterize) and parent (rings,): -1 for an outer ring, else the
     ring (counted within its mask) whose hole this is. Corners only, on pixel edges; outer rings run with the
     foreground on the right hand in image coordinates (clockwise as seen), holes the other way.
@@ -161,6 +171,192 @@ def outlines_trace(
     every ring by itself, under COCO's rule, is a part of the mask and their union is the mask.
     """
 
-# matching
-def matching_box_iou(a: Float64s, b: Float64s, iscrowd: Bytes) -> Float64s:
-    """(M, 4) x (N, 4) boxes (x, y, width, height) -> (M, N), with pycocotools' arithmetic, NaN included."""
+# matching: cells are what is compared with each other, see cpp/kernels/matching.hpp. Four arrays tell them:
+# gt_cells, gt_order, dt_cells, dt_order. Functions that compare give (ious, iou_cells): a (dt, gt) matrix per cell.
+def matching_group(
+    gt_image: _Int64s,
+    gt_category: _Int64s,
+    dt_image: _Int64s,
+    dt_category: _Int64s,
+    dt_score: _Float64s,
+    image_ids: _Int64s,
+    category_ids: _Int64s,
+    use_categories: bool,
+    max_det: int,
+) -> tuple[_Int64s, _Int64s, _Offsets, _Int64s, _Offsets, _Int64s, _Float64s]:
+    """category and image of each cell, as places in the lists; gt_cells, gt_order, dt_cells, dt_order; scores in the
+    order of dt_order."""
+
+def matching_all_known(values: _Int64s, ids: _Int64s) -> bool: ...
+def matching_box_iou(
+    gt_cells: _Offsets,
+    gt_order: _Int64s,
+    dt_cells: _Offsets,
+    dt_order: _Int64s,
+    gt_boxes: _Float64s,
+    dt_boxes: _Float64s,
+    iscrowd: _Bytes,
+) -> tuple[_Float64s, _Offsets]:
+    """Boxes (N, 4) as x, y, width, height; pycocotools' arithmetic, NaN included."""
+
+def matching_mask_iou(
+    gt_cells: _Offsets,
+    gt_order: _Int64s,
+    dt_cells: _Offsets,
+    dt_order: _Int64s,
+    gt_counts: _Counts,
+    gt_offsets: _Offsets,
+    gt_sizes: _Sizes,
+    dt_counts: _Counts,
+    dt_offsets: _Offsets,
+    dt_sizes: _Sizes,
+    iscrowd: _Bytes,
+) -> tuple[_Float64s, _Offsets]:
+    """-1 for masks of different sizes whose boxes meet."""
+
+def matching_text_iou(
+    gt_cells: _Offsets,
+    gt_order: _Int64s,
+    dt_cells: _Offsets,
+    dt_order: _Int64s,
+    gt: tuple[_Bytes, _Bytes, _Positions, _Positions, _Sizes],
+    dt: tuple[_Bytes, _Bytes, _Positions, _Positions, _Sizes],
+    iscrowd: _Bytes,
+) -> tuple[_Float64s, _Offsets]:
+    """gt, dt: text, kind, begin, end of segmentations, as coco_json_read gives them, and sizes of their masks."""
+
+def matching_oks_exponents(
+    gt_cells: _Offsets,
+    gt_order: _Int64s,
+    dt_cells: _Offsets,
+    dt_order: _Int64s,
+    gt_points: _Float64s,
+    gt_boxes: _Float64s,
+    gt_area: _Float64s,
+    dt_points: _Float64s,
+    variances: _Float64s,
+) -> tuple[_Float64s, _Offsets]:
+    """points (N, K, 3) as x, y, visibility; variances (K,) -> exponents e (IoUs, K), the similarity being the mean of
+    exp(-e)."""
+
+def matching_oks_means(
+    gt_cells: _Offsets,
+    gt_order: _Int64s,
+    dt_cells: _Offsets,
+    dt_order: _Int64s,
+    gt_points: _Float64s,
+    gt_boxes: _Float64s,
+    gt_area: _Float64s,
+    dt_points: _Float64s,
+    variances: _Float64s,
+    iou_cells: _Offsets,
+    exponentials: _Float64s,
+) -> _Float64s: ...
+def matching_match(
+    gt_cells: _Offsets,
+    gt_order: _Int64s,
+    dt_cells: _Offsets,
+    dt_order: _Int64s,
+    ious: _Float64s | None,
+    iou_cells: _Offsets | None,
+    gt_boxes: _Float64s | None,
+    dt_boxes: _Float64s | None,
+    gt_area: _Float64s,
+    gt_ignore: _Bytes,
+    gt_crowd: _Bytes,
+    gt_named: _Bytes,
+    dt_area: _Float64s,
+    dt_named: _Bytes,
+    thresholds: _Float64s,
+    area_ranges: _Float64s,
+    partners: bool = False,
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16], _Int64s, NDArray[np.int32], NDArray[np.int32]]:
+    """-> matched, ignored (areas, detections), a bit per threshold (16 at most); counted (areas, cells); dt_partner,
+    gt_partner (areas or 0, thresholds, detections or ground truth)."""
+
+def matching_accumulate(
+    category: _Int64s,
+    dt_cells: _Offsets,
+    score: _Float64s,
+    matched: NDArray[np.uint16],
+    ignored: NDArray[np.uint16],
+    counted: _Int64s,
+    category_count: int,
+    threshold_count: int,
+    recalls: _Float64s,
+    max_dets: _Int64s,
+) -> tuple[_Float64s, _Float64s, _Float64s]:
+    """-> precision (T, R, K, A, M), recall (T, K, A, M), scores (T, R, K, A, M)."""
+
+# coco_json
+def coco_json_read(text: _Bytes) -> dict[str, Any] | tuple[str, int, int, int]:
+    """Columns of a file, see cpp/kernels/coco_json.hpp; or of malformed text what is wrong, line, column, position."""
+
+def coco_json_read_boxes(descriptor: int, size: int) -> dict[str, Any] | None:
+    """Columns of an open file of nothing but boxes, None of any other."""
+
+def coco_json_masks(
+    text: _Bytes, rows: _Int64s, kind: _Bytes, begin: _Positions, end: _Positions, sizes: _Sizes
+) -> _Runs:
+    """Masks of the segmentations of rows, whose images have sizes (len(rows), 2)."""
+
+def coco_json_areas(
+    text: _Bytes, rows: _Int64s, kind: _Bytes, begin: _Positions, end: _Positions
+) -> _Float64s: ...
+def coco_json_keypoints(text: _Bytes, rows: _Int64s, begin: _Positions, end: _Positions, k: int) -> _Float64s:
+    """(len(rows), k, 3)"""
+
+def coco_json_write(columns: dict[str, Any], n: int) -> bytes:
+    """columns: any of id, image_id, category_id, bbox, area, iscrowd, score; and counts, offsets, sizes of masks or
+    points, rings, masks of polygons."""
+
+# coco_rle: masks whose runs may sum to anything
+def coco_rle_parse(chars: _Bytes, offsets: _Offsets) -> _Runs: ...
+def coco_rle_decode(counts: _Counts, offsets: _Offsets, out: _Bytes) -> bool:
+    """Writes the masks one behind the other; False if they are longer than out."""
+
+def coco_rle_area(counts: _Counts, offsets: _Offsets) -> NDArray[np.uint32]: ...
+def coco_rle_bbox(counts: _Counts, offsets: _Offsets, sizes: _Sizes) -> _Float64s: ...
+def coco_rle_merge(
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, intersect: bool
+) -> tuple[_Counts, int, int]:
+    """-> counts, height, width; no counts and 0 x 0 if sizes differ."""
+
+def coco_rle_iou(
+    a_counts: _Counts,
+    a_offsets: _Offsets,
+    a_sizes: _Sizes,
+    b_counts: _Counts,
+    b_offsets: _Offsets,
+    b_sizes: _Sizes,
+    iscrowd: _Bytes,
+) -> _Float64s:
+    """(len(a), len(b)), in Fortran order."""
+
+def coco_rle_box_iou(a: _Float64s, b: _Float64s, iscrowd: _Bytes) -> _Float64s:
+    """(M, 4) x (N, 4) boxes (x, y, width, height) -> (M, N), in Fortran order."""
+
+# In C++ only: these make Python objects, or take them apart. Where there is no core, Python does so.
+
+# coco_dicts: None where an annotation lacks the field, or has another kind of value
+def coco_box_dicts(
+    keys: tuple[str, ...],
+    image_id: _Int64s,
+    category_id: _Int64s,
+    bbox: _Float64s,
+    score: _Float64s,
+    integers: _Bytes,
+) -> list[dict[str, Any]]: ...
+def coco_prepare_boxes(annotations: list[Any]) -> None: ...
+def coco_numbers(annotations: list[Any], key: str) -> _Float64s | None: ...
+def coco_boxes(annotations: list[Any]) -> _Float64s | None: ...
+def coco_segmentations(annotations: list[Any]) -> tuple[_Counts, _Offsets, _Sizes] | None: ...
+
+# coco_mask: pycocotools.mask for arguments of the usual types; NotImplemented for others
+def coco_encode(mask: Any, /) -> Any: ...
+def coco_decode(rles: Any, /) -> Any: ...
+def coco_area(rles: Any, /) -> Any: ...
+def coco_to_bbox(rles: Any, /) -> Any: ...
+def coco_merge(rles: Any, intersect: Any, /) -> Any: ...
+def coco_iou(dt: Any, gt: Any, iscrowd: Any, /) -> Any: ...
+def coco_from_polygons(polygons: Any, height: Any, width: Any, /) -> Any: ...

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from maskmill import _check
 from maskmill._backend import kernels
 
 __all__ = ["flip", "transpose", "window"]
-
-_Runs = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
 
 
 def window(
@@ -21,7 +19,7 @@ def window(
     *,
     fill: bool = False,
     backend: str | None = None,
-) -> _Runs:
+) -> _check.Masks:
     """See each mask through a box: crop, pad and shift in one.
 
     Parameters
@@ -42,18 +40,17 @@ def window(
     >>> rle.decode(counts, offsets, sizes)[0].tolist()
     [[1, 0], [1, 0]]
     """
-    counts, offsets, sizes = _check.masks(counts, offsets, sizes)
+    masks = _check.masks(counts, offsets, sizes)
+    n = len(masks[2])
     box = _check.integers(boxes, np.int64, "boxes")
     if box.shape == (4,):
-        box = np.ascontiguousarray(np.broadcast_to(box, (len(sizes), 4)))
+        box = np.ascontiguousarray(np.broadcast_to(box, (n, 4)))
     if box.size == 0:
         box = box.reshape(0, 4)
-    if box.shape != (len(sizes), 4):
-        raise ValueError(
-            f"boxes must be one (x, y, width, height) or have shape ({len(sizes)}, 4), not {box.shape}"
-        )
-    counts, offsets = kernels(backend).geometry_window(counts, offsets, sizes, box, fill)
-    return counts, offsets, np.ascontiguousarray(box[:, [3, 2]])
+    if box.shape != (n, 4):
+        raise ValueError(f"boxes must be one (x, y, width, height) or have shape ({n}, 4), not {box.shape}")
+    runs: _check.Runs = kernels(backend).geometry_window(*masks, box, fill)
+    return *runs, np.ascontiguousarray(box[:, [3, 2]])
 
 
 def flip(
@@ -64,17 +61,17 @@ def flip(
     horizontal: bool = False,
     vertical: bool = False,
     backend: str | None = None,
-) -> _Runs:
+) -> _check.Masks:
     """Mirror left-right (horizontal), top-bottom (vertical), or both (a turn by 180 degrees)."""
-    counts, offsets, sizes = _check.masks(counts, offsets, sizes)
-    counts, offsets = kernels(backend).geometry_flip(counts, offsets, sizes, horizontal, vertical)
-    return counts, offsets, sizes
+    masks = _check.masks(counts, offsets, sizes)
+    runs: _check.Runs = kernels(backend).geometry_flip(*masks, horizontal, vertical)
+    return *runs, masks[2]
 
 
 def transpose(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
-) -> _Runs:
+) -> _check.Masks:
     """Exchange rows and columns."""
-    counts, offsets, sizes = _check.masks(counts, offsets, sizes)
-    counts, offsets = kernels(backend).geometry_transpose(counts, offsets, sizes)
-    return counts, offsets, np.ascontiguousarray(sizes[:, ::-1])
+    masks = _check.masks(counts, offsets, sizes)
+    runs: _check.Runs = kernels(backend).geometry_transpose(*masks)
+    return *runs, np.ascontiguousarray(masks[2][:, ::-1])

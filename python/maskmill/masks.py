@@ -267,7 +267,7 @@ class Masks:
 
     def _pairs(self, other: object, op: str) -> Masks:
         if not isinstance(other, Masks):
-            return NotImplemented
+            return NotImplemented  # type: ignore[no-any-return]  # as Python's operators do
         a, b = self, other
         if len(a) != len(b) and 1 in (len(a), len(b)):  # one mask with many
             a, b = (a[np.zeros(len(b), np.int64)], b) if len(a) == 1 else (a, b[np.zeros(len(a), np.int64)])

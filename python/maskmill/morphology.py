@@ -10,8 +10,6 @@ from maskmill._backend import kernels
 
 __all__ = ["boundary", "components", "dilate", "erode", "fill_holes", "remove_small"]
 
-_Runs = tuple[NDArray[np.uint32], NDArray[np.int64]]
-
 
 def components(
     counts: ArrayLike,
@@ -28,10 +26,9 @@ def components(
     counts, offsets : the components as masks, ordered by mask, then by first pixel in column order
     parent : (M,) int64, the mask each component is of
     """
-    counts, offsets, parent = kernels(backend).morphology_components(
-        *_check.masks(counts, offsets, sizes), connectivity
-    )
-    return counts, offsets, parent
+    found: tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
+    found = kernels(backend).morphology_components(*_check.masks(counts, offsets, sizes), connectivity)
+    return found
 
 
 def fill_holes(
@@ -41,12 +38,12 @@ def fill_holes(
     connectivity: int = 8,
     *,
     backend: str | None = None,
-) -> _Runs:
+) -> _check.Runs:
     """Fill background that is not connected to the image border. `connectivity` is the foreground's."""
-    counts, offsets = kernels(backend).morphology_fill_holes(
+    runs: _check.Runs = kernels(backend).morphology_fill_holes(
         *_check.masks(counts, offsets, sizes), connectivity
     )
-    return counts, offsets
+    return runs
 
 
 def remove_small(
@@ -57,12 +54,12 @@ def remove_small(
     connectivity: int = 8,
     *,
     backend: str | None = None,
-) -> _Runs:
+) -> _check.Runs:
     """Remove components of fewer than `min_area` pixels."""
-    counts, offsets = kernels(backend).morphology_remove_small(
+    runs: _check.Runs = kernels(backend).morphology_remove_small(
         *_check.masks(counts, offsets, sizes), int(min_area), connectivity
     )
-    return counts, offsets
+    return runs
 
 
 def dilate(
@@ -73,7 +70,7 @@ def dilate(
     shape: str = "disc",
     *,
     backend: str | None = None,
-) -> _Runs:
+) -> _check.Runs:
     """All pixels within `radius` pixels of the foreground.
 
     Parameters
@@ -82,10 +79,10 @@ def dilate(
         Euclidean (dx**2 + dy**2 <= radius**2) or Chebyshev distance.
     """
     disc = _check.choice(shape, "shape", square=0, disc=1)
-    counts, offsets = kernels(backend).morphology_dilate(
+    runs: _check.Runs = kernels(backend).morphology_dilate(
         *_check.masks(counts, offsets, sizes), float(radius), bool(disc)
     )
-    return counts, offsets
+    return runs
 
 
 def erode(
@@ -97,18 +94,18 @@ def erode(
     border: bool = False,
     *,
     backend: str | None = None,
-) -> _Runs:
+) -> _check.Runs:
     """Foreground that is farther than `radius` pixels from the background, and from the image's outside if `border`."""
     disc = _check.choice(shape, "shape", square=0, disc=1)
-    counts, offsets = kernels(backend).morphology_erode(
+    runs: _check.Runs = kernels(backend).morphology_erode(
         *_check.masks(counts, offsets, sizes), float(radius), bool(disc), border
     )
-    return counts, offsets
+    return runs
 
 
 def boundary(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, radius: ArrayLike, *, backend: str | None = None
-) -> _Runs:
+) -> _check.Runs:
     """Foreground within `radius` pixels (Chebyshev) of the background or of the outside of the image.
 
     Parameters
@@ -119,9 +116,7 @@ def boundary(
     -----
     The inner boundary of Cheng et al., "Boundary IoU" (CVPR 2021), who use 2 % of the image diagonal.
     """
-    counts, offsets, sizes = _check.masks(counts, offsets, sizes)
-    reach = _check.integers(radius, np.int64, "radius")
-    counts, offsets = kernels(backend).morphology_boundary(
-        counts, offsets, sizes, np.ascontiguousarray(np.broadcast_to(reach, (len(sizes),)))
-    )
-    return counts, offsets
+    masks = _check.masks(counts, offsets, sizes)
+    reach = np.broadcast_to(_check.integers(radius, np.int64, "radius"), (len(masks[2]),))
+    runs: _check.Runs = kernels(backend).morphology_boundary(*masks, np.ascontiguousarray(reach))
+    return runs

@@ -210,5 +210,5 @@ def normalize(
     ValueError
         If the runs of a mask do not sum to its pixels.
     """
-    counts, offsets = kernels(backend).rle_normalize(*_check.masks(counts, offsets, sizes))
-    return counts, offsets
+    runs: _check.Runs = kernels(backend).rle_normalize(*_check.masks(counts, offsets, sizes))
+    return runs

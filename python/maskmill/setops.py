@@ -39,13 +39,13 @@ def merge(
         If a mask has another size than its group; names the mask.
     """
     starts = _check.integers(groups, np.int64, "groups")
-    counts, offsets = kernels(backend).setops_merge(
+    runs: _check.Runs = kernels(backend).setops_merge(
         *_check.masks(counts, offsets, sizes),
         starts,
         _check.sizes(group_sizes, max(len(starts) - 1, 0)),
         _check.choice(op, "op", **GROUP_OPS),
     )
-    return counts, offsets
+    return runs
 
 
 def pairs(
@@ -68,15 +68,15 @@ def pairs(
     >>> setops.pairs(a, b, "difference")[0].tolist()
     [0, 1, 2]
     """
-    counts, offsets = kernels(backend).setops_pairs(
+    runs: _check.Runs = kernels(backend).setops_pairs(
         *_check.masks(*a), *_check.masks(*b), _check.choice(op, "op", **PAIR_OPS)
     )
-    return counts, offsets
+    return runs
 
 
 def complement(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Exchange foreground and background."""
-    counts, offsets = kernels(backend).setops_complement(*_check.masks(counts, offsets, sizes))
-    return counts, offsets
+    runs: _check.Runs = kernels(backend).setops_complement(*_check.masks(counts, offsets, sizes))
+    return runs

@@ -5,7 +5,35 @@ Function by function the same contract as maskmill/_core.pyi. Written to be read
 something unreadable.
 """
 
+from maskmill._numba.coco_json import (
+    coco_json_areas,
+    coco_json_keypoints,
+    coco_json_masks,
+    coco_json_read,
+    coco_json_read_boxes,
+    coco_json_write,
+)
+from maskmill._numba.coco_rle import (
+    coco_rle_area,
+    coco_rle_bbox,
+    coco_rle_box_iou,
+    coco_rle_decode,
+    coco_rle_iou,
+    coco_rle_merge,
+    coco_rle_parse,
+)
 from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
+from maskmill._numba.matching import (
+    matching_accumulate,
+    matching_all_known,
+    matching_box_iou,
+    matching_group,
+    matching_mask_iou,
+    matching_match,
+    matching_oks_exponents,
+    matching_oks_means,
+    matching_text_iou,
+)
 from maskmill._numba.morphology import (
     morphology_boundary,
     morphology_components,
@@ -32,9 +60,31 @@ from maskmill._numba.rle import (
 from maskmill._numba.setops import setops_complement, setops_merge, setops_pairs
 
 __all__ = [
+    "coco_json_areas",
+    "coco_json_keypoints",
+    "coco_json_masks",
+    "coco_json_read",
+    "coco_json_read_boxes",
+    "coco_json_write",
+    "coco_rle_area",
+    "coco_rle_bbox",
+    "coco_rle_box_iou",
+    "coco_rle_decode",
+    "coco_rle_iou",
+    "coco_rle_merge",
+    "coco_rle_parse",
     "geometry_flip",
     "geometry_transpose",
     "geometry_window",
+    "matching_accumulate",
+    "matching_all_known",
+    "matching_box_iou",
+    "matching_group",
+    "matching_mask_iou",
+    "matching_match",
+    "matching_oks_exponents",
+    "matching_oks_means",
+    "matching_text_iou",
     "morphology_boundary",
     "morphology_components",
     "morphology_dilate",

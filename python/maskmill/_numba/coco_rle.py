@@ -56,7 +56,7 @@ def _parse(string: Bytes) -> Counts:
         more = True
         while more:
             # A string that is cut short goes on with the NUL that C keeps behind it.
-            group = (np.int64(string[p]) if p < len(string) else 0) - 48
+            group = (int(string[p]) if p < len(string) else 0) - 48
             # No count has more than seven characters. pycocotools shifts others as the processor does, which looks
             # at the lowest five bits of the distance only.
             x |= (group & 0b11111) << (5 * k if k < 7 else 5 * k % 32)

@@ -36,7 +36,7 @@ def overlap_iou(
     if iscrowd.size != len(b_sizes):
         raise ValueError("iscrowd must have one element per mask of b")
     _check_pairs(a_counts, a_offsets, a_sizes, b_counts, b_offsets, b_sizes)
-    return _iou(a_counts, a_offsets, b_counts, b_offsets, iscrowd != 0)
+    return iou_of_runs(a_counts, a_offsets, b_counts, b_offsets, iscrowd != 0)
 
 
 def overlap_intersection(
@@ -60,7 +60,7 @@ def overlap_nms(counts: Counts, offsets: Offsets, sizes: Sizes, threshold: float
     for i in range(len(sizes)):
         if keep[i]:
             later = offsets[i + 1 :]
-            iou = _iou(counts, offsets[i : i + 2], counts, later, np.zeros(len(later) - 1, np.bool_))
+            iou = iou_of_runs(counts, offsets[i : i + 2], counts, later, np.zeros(len(later) - 1, np.bool_))
             keep[i + 1 :] &= ~(iou[0] > threshold)
     return keep
 
@@ -84,7 +84,7 @@ def _check_pairs(
     check_sums(b_counts, b_offsets, b_sizes)
 
 
-def _iou(
+def iou_of_runs(
     a_counts: Counts, a_offsets: Offsets, b_counts: Counts, b_offsets: Offsets, iscrowd: NDArray[np.bool_]
 ) -> Float64s:
     common = _intersections(a_counts, a_offsets, b_counts, b_offsets)

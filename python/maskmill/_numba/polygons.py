@@ -77,7 +77,8 @@ def _rasterize(i: int, rings: list[Float64s], height: int, width: int, rule: int
 
 
 def _bad_points(ring: Float64s) -> NDArray[np.bool_]:
-    return ~(np.abs(ring) <= LARGEST).all(axis=1)
+    bad: NDArray[np.bool_] = ~np.all(np.abs(ring) <= LARGEST, axis=1)
+    return bad
 
 
 def _fail_point(mask: int, ring: Float64s, point: int) -> NoReturn:
