@@ -1,0 +1,1 @@
+"""Benchmarks of maskmill against whatever rivals are installed: `maskmill bench`, or `pytest benchmarks`."""
