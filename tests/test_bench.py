@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     pytest.skip(str(error), allow_module_level=True)
 
-from maskmill._benchmarks import measure, rivals, workloads
+from maskmill.benchmarks import measure, rivals, workloads
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(maskmill.__path__, "maskmill.")
-    if not re.search(r"\b(_core|_benchmarks|_numba|_as_pycocotools|__main__)\b", info.name)
+    if not re.search(r"\b(_core|benchmarks|_numba|_as_pycocotools|__main__)\b", info.name)
 )
 PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))] if page.exists()]
 in_checkout = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="needs a checkout with its documents")

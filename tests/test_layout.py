@@ -133,7 +133,7 @@ LEVELS = [
     {"coco_json"},
     {"pycocotools"},
     {"", "evaluate"},  # "" is maskmill itself
-    {"plot", "demo", "_benchmarks"},
+    {"plot", "demo", "benchmarks"},
     {"cli"},
     {"__main__"},
 ]

@@ -57,6 +57,22 @@ def test_constructor_checks():
     assert Masks([4], [0, 1], (2, 2)).area.tolist() == [0]
 
 
+def test_arguments_stay_the_callers():
+    counts, offsets, sizes = np.array([4], np.uint32), np.array([0, 1]), np.array([[2, 2]])
+    Masks(counts, offsets, sizes)
+    Masks.empty(sizes)
+    Masks.from_polygons([[[0, 0, 1, 0, 1, 1]]], sizes)
+    counts[0] = offsets[0] = sizes[0] = 0  # would raise if it could not be written to any more
+
+
+def test_every_mask_has_its_own_runs(masks, images):
+    for one, image in zip(masks, images, strict=True):
+        assert one.offsets.tolist() == [0, len(one.counts)]
+        assert one.counts.sum() == image.size
+    whole = Masks([9, 4, 2, 2, 9], [1, 2, 4], (2, 2))
+    assert (whole.counts.tolist(), whole.offsets.tolist()) == ([4, 2, 2], [0, 1, 3])
+
+
 def test_immutable(masks):
     with pytest.raises(AttributeError):
         masks.counts = masks.counts

@@ -100,7 +100,8 @@ def use_backend(name: str) -> Iterator[None]:
 def kernels(backend: str | None = None) -> Any:
     """The module that holds the kernels of `backend`.
 
-    By default that of the innermost `use_backend`, else of the variable MASKMILL_BACKEND, else C++.
+    By default that of the innermost `use_backend`, else of the variable MASKMILL_BACKEND (as it is when first
+    needed), else C++.
 
     Raises
     ------
@@ -109,10 +110,22 @@ def kernels(backend: str | None = None) -> Any:
     BackendError
         If the backend was named and is missing.
     """
-    name = backend or _chosen.get() or os.environ.get("MASKMILL_BACKEND") or _default()
+    name = backend or _chosen.get()
+    found = _loaded.get(name)
+    return _load(name) if found is None else found
+
+
+_loaded: dict[str | None, Any] = {}
+"""Backends that were used before, by name; None: by default."""
+
+
+def _load(asked: str | None) -> Any:
+    name = asked or os.environ.get("MASKMILL_BACKEND") or _default()
     if name not in NAMES:
         raise ValueError(f"backend must be one of {', '.join(map(repr, NAMES))}, not {name!r}")
     try:
-        return _import(name)
+        module = _import(name)
     except ImportError as error:
         raise BackendError(f"backend {name!r} cannot be used: {_INSTALL[name]} ({error})") from error
+    _loaded[asked] = module
+    return module

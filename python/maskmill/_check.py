@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,8 +14,18 @@ Masks: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64
 """Masks as counts, offsets and sizes."""
 
 
+UINT32, INT64 = np.dtype(np.uint32), np.dtype(np.int64)
+
+
+def _fits(value: ArrayLike, dtype: DTypeLike) -> bool:
+    """Whether kernels can take a value as it is: for one small mask, this check is most of a call."""
+    return type(value) is np.ndarray and value.dtype is dtype and value.flags.c_contiguous
+
+
 def integers(value: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[Any]:
     """A C-contiguous array of `dtype` with the same integers, or TypeError / ValueError."""
+    if _fits(value, dtype):
+        return value  # type: ignore[return-value]
     array = np.asarray(value)
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)
@@ -41,7 +52,7 @@ def floats(value: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:
 
 def sizes(value: ArrayLike, n: int) -> NDArray[np.int64]:
     """(N, 2) image sizes from one (height, width) for all or one for each."""
-    out: NDArray[np.int64] = integers(value, np.int64, "sizes")
+    out: NDArray[np.int64] = integers(value, INT64, "sizes")
     if out.shape == (2,):
         out = np.ascontiguousarray(np.broadcast_to(out, (n, 2)))
     if out.size == 0:
@@ -51,7 +62,14 @@ def sizes(value: ArrayLike, n: int) -> NDArray[np.int64]:
     return out
 
 
-def choice(value: str, name: str, **numbers: int) -> int:
+def same_size(shape: tuple[int, ...], n: int) -> NDArray[np.int64]:
+    """(N, 2) image sizes: the shape of all."""
+    out = np.empty((n, 2), np.int64)
+    out[:] = shape
+    return out
+
+
+def choice(value: str, name: str, numbers: Mapping[str, int]) -> int:
     """The number that stands for a word."""
     if value not in numbers:
         known = ", ".join(repr(key) for key in numbers)
@@ -60,9 +78,13 @@ def choice(value: str, name: str, **numbers: int) -> int:
 
 
 def runs(counts: ArrayLike, offsets: ArrayLike) -> Runs:
-    return integers(counts, np.uint32, "counts"), integers(offsets, np.int64, "offsets")
+    if _fits(counts, UINT32) and _fits(offsets, INT64):
+        return counts, offsets  # type: ignore[return-value]
+    return integers(counts, UINT32, "counts"), integers(offsets, INT64, "offsets")
 
 
 def masks(counts: ArrayLike, offsets: ArrayLike, sizes_: ArrayLike) -> Masks:
     checked = runs(counts, offsets)
+    if _fits(sizes_, INT64) and sizes_.shape == (len(checked[1]) - 1, 2):  # type: ignore[union-attr]
+        return *checked, sizes_  # type: ignore[return-value]
     return *checked, sizes(sizes_, max(len(checked[1]) - 1, 0))

@@ -42,7 +42,7 @@ def window(
     """
     masks = _check.masks(counts, offsets, sizes)
     n = len(masks[2])
-    box = _check.integers(boxes, np.int64, "boxes")
+    box = _check.integers(boxes, _check.INT64, "boxes")
     if box.shape == (4,):
         box = np.ascontiguousarray(np.broadcast_to(box, (n, 4)))
     if box.size == 0:

@@ -31,7 +31,7 @@ class Masks:
     ----------
     counts : (R,) uint32
         Run lengths, mask by mask; runs go down the columns, background first, as in COCO.
-    offsets : (N + 1,) int64
+    offsets : (N + 1,) int64, from 0 to R
         Mask i is ``counts[offsets[i]:offsets[i + 1]]``.
     sizes : (N, 2) int64, or one (height, width)
 
@@ -62,19 +62,23 @@ class Masks:
     sizes: NDArray[np.int64]
 
     def __init__(self, counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike) -> None:
-        arrays = _check.masks(counts, offsets, sizes)
-        rle.check(*arrays)
-        self._set(*arrays)
+        runs, bounds, size = _check.masks(counts, offsets, sizes)
+        rle.check(runs, bounds, size)
+        if bounds[0] or bounds[-1] != len(runs):
+            runs, bounds = runs[bounds[0] : bounds[-1]], bounds - bounds[0]
+        # Views: the caller's own arrays stay writeable.
+        self._set(runs.view(), bounds.view(), size.view())
 
     def _set(self, counts: NDArray[np.uint32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        for name, array in (("counts", counts), ("offsets", offsets), ("sizes", sizes)):
-            view = array.view()
-            view.flags.writeable = False
-            object.__setattr__(self, name, view)
+        counts.flags.writeable = offsets.flags.writeable = sizes.flags.writeable = False
+        set_ = object.__setattr__
+        set_(self, "counts", counts)
+        set_(self, "offsets", offsets)
+        set_(self, "sizes", sizes)
 
     @classmethod
     def _of(cls, counts: NDArray[np.uint32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> Masks:
-        """From arrays that a kernel made: nothing to check."""
+        """From arrays that nobody else has, or that cannot be written to: nothing to check."""
         masks = object.__new__(cls)
         masks._set(counts, offsets, sizes)
         return masks
@@ -110,7 +114,8 @@ class Masks:
         rule : {"coco", "even-odd", "non-zero"}
             As in `maskmill.polygons.rasterize`.
         """
-        return cls._of(*polygons_.rasterize(polygons, sizes, rule))
+        counts, offsets, size = polygons_.rasterize(polygons, sizes, rule)
+        return cls._of(counts, offsets, size.copy())
 
     @classmethod
     def from_coco(cls, rles: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Masks:
@@ -140,7 +145,7 @@ class Masks:
                 strings.append(counts)
             else:
                 try:
-                    plain.append((i, _check.integers(counts, np.uint32, "counts")))
+                    plain.append((i, _check.integers(counts, _check.UINT32, "counts")))
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"mask {i}: {error}") from None
                 strings.append(b"")
@@ -156,7 +161,7 @@ class Masks:
     @classmethod
     def concatenate(cls, parts: Iterable[Masks]) -> Masks:
         """All masks of all parts, in order."""
-        whole = [part._compact() for part in parts]
+        whole = list(parts)
         if not whole:
             return cls.empty()
         ends = np.cumsum([0, *(len(part.counts) for part in whole)], dtype=np.int64)
@@ -170,7 +175,7 @@ class Masks:
     @classmethod
     def empty(cls, sizes: ArrayLike = ()) -> Masks:
         """Masks without foreground, of sizes (N, 2); none by default."""
-        size = _check.integers(sizes, np.int64, "sizes").reshape(-1, 2)
+        size = _check.integers(sizes, _check.INT64, "sizes").reshape(-1, 2).copy()
         groups = np.zeros(len(size) + 1, np.int64)
         none = np.empty((0, 2), np.int64)
         return cls._of(*setops.merge(np.empty(0, np.uint32), np.zeros(1, np.int64), none, groups, size), size)
@@ -239,7 +244,7 @@ class Masks:
 
     @property
     def nbytes(self) -> int:
-        return int((self.offsets[-1] - self.offsets[0]) * 4 + self.offsets.nbytes + self.sizes.nbytes)
+        return self.counts.nbytes + self.offsets.nbytes + self.sizes.nbytes
 
     def iou(self, other: Masks, iscrowd: ArrayLike | None = None) -> NDArray[np.float64]:
         """(len(self), len(other)) intersection over union; over the own area where `iscrowd[other]`."""
@@ -293,7 +298,7 @@ class Masks:
 
         op : {"union", "intersection", "xor", "difference"}. Groups must not be empty here.
         """
-        starts = _check.integers(groups, np.int64, "groups")
+        starts = _check.integers(groups, _check.INT64, "groups")
         if np.any(starts[1:] <= starts[:-1]):
             raise ValueError("groups must rise: an empty group has no image size")
         sizes = np.ascontiguousarray(self.sizes[starts[:-1]])
@@ -384,15 +389,14 @@ class Masks:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step == 1:
-                stop = max(start, stop)
-                return Masks._of(self.counts, self.offsets[start : stop + 1], self.sizes[start:stop])
+                return self._slice(start, max(start, stop))
             index = np.arange(start, stop, step)
         elif isinstance(key, int | np.integer):
             try:
                 start = range(len(self))[key]
             except IndexError:
                 raise IndexError(f"mask {key} of {len(self)}") from None
-            return Masks._of(self.counts, self.offsets[start : start + 2], self.sizes[start : start + 1])
+            return self._slice(start, start + 1)
         else:
             index = np.asarray(key)
             if index.dtype == bool:
@@ -416,26 +420,22 @@ class Masks:
     def __iter__(self) -> Iterator[Masks]:
         return (self[i] for i in range(len(self)))
 
-    def _compact(self) -> Masks:
-        """The same masks, holding no more than their own runs."""
-        start, stop = int(self.offsets[0]), int(self.offsets[-1])
-        if start == 0 and stop == len(self.counts):
-            return self
-        return Masks._of(self.counts[start:stop].copy(), self.offsets - start, self.sizes)
+    def _slice(self, start: int, stop: int) -> Masks:
+        bounds = self.offsets[start : stop + 1]
+        first, last = int(bounds[0]), int(bounds[-1])
+        return Masks._of(self.counts[first:last], bounds - first if first else bounds, self.sizes[start:stop])
 
     def equals(self, other: Masks) -> bool:
         """Whether there are as many masks on both sides, with the same sizes and the same pixels."""
         if len(self) != len(other) or not np.array_equal(self.sizes, other.sizes):
             return False
-        a, b = self._compact(), other._compact()
-        return np.array_equal(a.offsets, b.offsets) and np.array_equal(a.counts, b.counts)
+        return np.array_equal(self.offsets, other.offsets) and np.array_equal(self.counts, other.counts)
 
     def __eq__(self, other: object) -> bool:
         return self.equals(other) if isinstance(other, Masks) else NotImplemented
 
     def __reduce__(self) -> tuple[Any, ...]:
-        own = self._compact()
-        return Masks._of, (np.array(own.counts), np.array(own.offsets), np.array(own.sizes))
+        return Masks._of, (np.array(self.counts), np.array(self.offsets), np.array(self.sizes))
 
     # Files and frames
 
@@ -443,9 +443,8 @@ class Masks:
         """Write an `.npz` file (uncompressed, so that `load` can map it), by way of a temporary name beside it."""
         from maskmill._files import written_whole
 
-        own = self._compact()
         with written_whole(Path(path)) as file:
-            np.savez(file, counts=own.counts, offsets=own.offsets, sizes=own.sizes)
+            np.savez(file, counts=self.counts, offsets=self.offsets, sizes=self.sizes)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> Masks:
@@ -469,9 +468,8 @@ class Masks:
         from maskmill._files import need
 
         pa = need("pyarrow", "arrow")
-        own = self._compact()
-        counts = pa.LargeListArray.from_arrays(pa.array(own.offsets), pa.array(own.counts))
-        columns = [pa.array(own.sizes[:, 0]), pa.array(own.sizes[:, 1]), counts]
+        counts = pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.counts))
+        columns = [pa.array(self.sizes[:, 0]), pa.array(self.sizes[:, 1]), counts]
         return pa.table(columns, names=["height", "width", "counts"])
 
     @classmethod
@@ -533,7 +531,7 @@ class Masks:
             size = f"{low[0]} x {low[1]} to {high[0]} x {high[1]} pixels"
         pixels = int((self.sizes[:, 0] * self.sizes[:, 1]).sum())
         share = 100 * float(self.area.sum()) / pixels if pixels else 0.0
-        return f"Masks({count}, {size}, {int(self.offsets[-1] - self.offsets[0]):,} runs, {share:.3g} % foreground)"
+        return f"Masks({count}, {size}, {len(self.counts):,} runs, {share:.3g} % foreground)"
 
     def _repr_png_(self) -> bytes | None:
         """What Jupyter shows: the first masks in colours, scaled down."""

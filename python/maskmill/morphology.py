@@ -10,6 +10,8 @@ from maskmill._backend import kernels
 
 __all__ = ["boundary", "components", "dilate", "erode", "fill_holes", "remove_small"]
 
+SHAPES = {"square": 0, "disc": 1}
+
 
 def components(
     counts: ArrayLike,
@@ -78,7 +80,7 @@ def dilate(
     shape : {"disc", "square"}
         Euclidean (dx**2 + dy**2 <= radius**2) or Chebyshev distance.
     """
-    disc = _check.choice(shape, "shape", square=0, disc=1)
+    disc = _check.choice(shape, "shape", SHAPES)
     runs: _check.Runs = kernels(backend).morphology_dilate(
         *_check.masks(counts, offsets, sizes), float(radius), bool(disc)
     )
@@ -96,7 +98,7 @@ def erode(
     backend: str | None = None,
 ) -> _check.Runs:
     """Foreground that is farther than `radius` pixels from the background, and from the image's outside if `border`."""
-    disc = _check.choice(shape, "shape", square=0, disc=1)
+    disc = _check.choice(shape, "shape", SHAPES)
     runs: _check.Runs = kernels(backend).morphology_erode(
         *_check.masks(counts, offsets, sizes), float(radius), bool(disc), border
     )
@@ -117,6 +119,6 @@ def boundary(
     The inner boundary of Cheng et al., "Boundary IoU" (CVPR 2021), who use 2 % of the image diagonal.
     """
     masks = _check.masks(counts, offsets, sizes)
-    reach = np.broadcast_to(_check.integers(radius, np.int64, "radius"), (len(masks[2]),))
+    reach = np.broadcast_to(_check.integers(radius, _check.INT64, "radius"), (len(masks[2]),))
     runs: _check.Runs = kernels(backend).morphology_boundary(*masks, np.ascontiguousarray(reach))
     return runs

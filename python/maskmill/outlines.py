@@ -10,6 +10,8 @@ from maskmill.polygons import Polygons
 
 __all__ = ["trace"]
 
+RULES = {"exact": 0, "coco": 1}
+
 
 def trace(
     counts: ArrayLike,
@@ -39,7 +41,7 @@ def trace(
     >>> outlines.trace(*rle.encode([[1, 1], [1, 0]])).to_coco()
     [[[0.0, 0.0, 2.0, 0.0, 2.0, 1.0, 1.0, 1.0, 1.0, 2.0, 0.0, 2.0]]]
     """
-    bridge = _check.choice(rule, "rule", exact=0, coco=1)
+    bridge = _check.choice(rule, "rule", RULES)
     return Polygons(
         *kernels(backend).outlines_trace(*_check.masks(counts, offsets, sizes), connectivity, bool(bridge))
     )

@@ -133,7 +133,7 @@ def rasterize(
     p = polygons if isinstance(polygons, Polygons) else Polygons.from_lists(polygons)
     size = _check.sizes(sizes, len(p))
     counts, offsets = kernels(backend).polygons_rasterize(
-        p.points, p.rings, p.masks, size, _check.choice(rule, "rule", **RULES)
+        p.points, p.rings, p.masks, size, _check.choice(rule, "rule", RULES)
     )
     return counts, offsets, size
 
@@ -165,8 +165,8 @@ def simplify(
     numbers = {"douglas-peucker": 0, "area": 1}
     out, offsets = kernels(backend).polygons_simplify(
         _check.floats(points, 2, "points"),
-        _check.integers(rings, np.int64, "rings"),
+        _check.integers(rings, _check.INT64, "rings"),
         float(tolerance),
-        _check.choice(method, "method", **numbers),
+        _check.choice(method, "method", numbers),
     )
     return out, offsets

@@ -8,6 +8,7 @@ N masks are `counts` (R,) uint32, `offsets` (N + 1,) int64 and `sizes` (N, 2) in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ __all__ = [
     "to_labels",
     "to_strings",
 ]
+
+
+_ORDERS = {"NHW": 0, "HWN": 1}
 
 
 def _images(array: ArrayLike, name: str) -> NDArray[Any]:
@@ -64,10 +68,10 @@ def encode(
     array = _images(images, "images")
     if array.ndim not in (2, 3):
         raise ValueError(f"images must be 2-D or 3-D, not {array.ndim}-D")
-    if _check.choice(order, "order", NHW=0, HWN=1) and array.ndim == 3:
+    if _check.choice(order, "order", _ORDERS) and array.ndim == 3:
         array = np.moveaxis(array, 2, 0)
     counts, offsets = kernels(backend).rle_encode(array)
-    return counts, offsets, _check.sizes(array.shape[-2:], len(offsets) - 1)
+    return counts, offsets, _check.same_size(array.shape[-2:], len(offsets) - 1)
 
 
 def decode(
@@ -97,7 +101,7 @@ def decode(
     n = len(sizes)
     if out is None:
         h, w = sizes[0].tolist() if n else (0, 0)
-        if h * w and np.any(sizes != sizes[0]):
+        if n > 1 and h * w and np.any(sizes != sizes[0]):
             other = int(np.flatnonzero(np.any(sizes != sizes[0], axis=1))[0])
             raise ValueError(
                 f"masks must be of one size to be decoded together: mask 0 is {tuple(sizes[0].tolist())}, "
@@ -130,7 +134,7 @@ def from_labels(
     if array.ndim != 2:
         raise ValueError(f"labels must be 2-D, not {array.ndim}-D")
     counts, offsets, values = kernels(backend).rle_from_labels(array)
-    return counts, offsets, _check.sizes(array.shape, len(values)), values
+    return counts, offsets, _check.same_size(array.shape, len(values)), values
 
 
 def to_labels(
@@ -144,7 +148,7 @@ def to_labels(
 ) -> NDArray[Any]:
     """Paint masks into a label image, later ones over earlier ones; pixels of no mask keep what they hold."""
     counts, offsets, sizes = _check.masks(counts, offsets, sizes)
-    numbers = _check.integers(values, np.int64, "values")
+    numbers = _check.integers(values, _check.INT64, "values")
     if numbers.shape != (len(sizes),):
         raise ValueError(f"values must have shape ({len(sizes)},), not {numbers.shape}")
     if out.ndim != 2 or out.dtype.kind not in "ui":
@@ -175,8 +179,7 @@ def from_strings(
         On a character outside of the code, a string cut short, or a count outside 0 to 2**32 - 1; names the mask.
     """
     data = [s.encode("ascii", "replace") if isinstance(s, str) else bytes(s) for s in strings]
-    offsets = np.zeros(len(data) + 1, np.int64)
-    np.cumsum([len(s) for s in data], out=offsets[1:])
+    offsets = np.array(list(accumulate(map(len, data), initial=0)), np.int64)
     counts, out = kernels(backend).rle_from_string(np.frombuffer(b"".join(data), np.uint8), offsets)
     return counts, out
 

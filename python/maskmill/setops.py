@@ -38,12 +38,12 @@ def merge(
     ValueError
         If a mask has another size than its group; names the mask.
     """
-    starts = _check.integers(groups, np.int64, "groups")
+    starts = _check.integers(groups, _check.INT64, "groups")
     runs: _check.Runs = kernels(backend).setops_merge(
         *_check.masks(counts, offsets, sizes),
         starts,
         _check.sizes(group_sizes, max(len(starts) - 1, 0)),
-        _check.choice(op, "op", **GROUP_OPS),
+        _check.choice(op, "op", GROUP_OPS),
     )
     return runs
 
@@ -69,7 +69,7 @@ def pairs(
     [0, 1, 2]
     """
     runs: _check.Runs = kernels(backend).setops_pairs(
-        *_check.masks(*a), *_check.masks(*b), _check.choice(op, "op", **PAIR_OPS)
+        *_check.masks(*a), *_check.masks(*b), _check.choice(op, "op", PAIR_OPS)
     )
     return runs
 

@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _benchmarks() -> Any:
     """The benchmarks that were installed with maskmill, or those beside its sources."""
-    name = "maskmill._benchmarks"
+    name = "maskmill.benchmarks"
     if importlib.util.find_spec(name) is None:
         start = Path(__file__).resolve().parents[3] / "benchmarks" / "__init__.py"
         if not start.is_file():
