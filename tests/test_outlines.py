@@ -7,7 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,6 +29,8 @@ from reference import (
     some_images,
     with_zero_runs,
 )
+
+cv2 = pytest.importorskip("cv2")
 
 COCO, EVEN_ODD, NON_ZERO = range(3)
 
