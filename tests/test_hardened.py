@@ -329,6 +329,32 @@ def test_repairs(write):
     assert anns[7]["num_keypoints"] == 2
 
 
+def test_queries(write):
+    gt, dt = dataset()
+    gt["categories"] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "scatter"}, {"id": 3, "name": "c"}]
+    paths = write(gt, dt)
+    coco, plain = quietly(COCO, paths[0]), quietly(strict_coco.COCO, paths[0])
+    assert plain.getCatIds("scatter") == [1, 2, 3]
+    assert plain.loadImgs(np.int64(1)) is None
+    assert coco.getCatIds("scatter") == [2]
+    assert coco.getCatIds(["cat", "c"]) == plain.getCatIds(["cat", "c"]) == [1, 3]
+    assert coco.loadImgs(np.int64(1)) == coco.loadImgs(1) == plain.loadImgs(1)
+    assert coco.loadAnns(np.int32(2)) == plain.loadAnns([2])
+    assert coco.loadCats([1, 2]) == plain.loadCats([1, 2])
+    coco.dataset["annotations"][0]["image_id"] = 1
+    gt["annotations"] = gt["annotations"][:2]  # image 1: category 1; image 2: category 2
+    coco = quietly(COCO, write(gt, dt)[0])
+    assert coco.getImgIds(catIds=[1, 2]) == []
+    assert coco.getImgIds(catIds=[1, 2], any=True) == [1, 2]
+    assert coco.getImgIds(imgIds=[2], catIds=[1, 2], any=True) == [2]
+    coco.anns[1]["area"] = np.uint32(5)
+    coco.anns[1]["bbox"] = np.arange(4.0)
+    coco.anns[1]["segmentation"] = {"size": [20, 30], "counts": b"`b0"}
+    again = json.loads(coco.to_json())["annotations"][0]
+    assert (again["area"], again["bbox"]) == (5, [0, 1, 2, 3])
+    assert again["segmentation"]["counts"] == "`b0"
+
+
 # Corrections
 
 

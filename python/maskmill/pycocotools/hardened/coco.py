@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,32 @@ def _load(path: Any) -> Any:
         raise FormatError(f"{path}: is nested too deeply") from None
     except ValueError as error:  # no JSON, or no UTF-8
         raise FormatError(f"{path}: {error}") from None
+
+
+def _plain(ids: Any) -> Any:
+    return int(ids) if isinstance(ids, Integral) else ids
+
+
+def to_json(value: Any) -> str:
+    """JSON of what pycocotools gives: NumPy's numbers and arrays, and RLEs of bytes, become plain ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill.pycocotools.hardened import mask, to_json
+    >>> rle = mask.encode(np.eye(2, dtype=bool))
+    >>> to_json({"segmentation": rle, "area": mask.area(rle)})
+    '{"segmentation": {"size": [2, 2], "counts": "0120"}, "area": 2}'
+    """
+
+    def plain(thing: Any) -> Any:
+        if isinstance(thing, np.ndarray | np.generic):
+            return thing.tolist()
+        if isinstance(thing, bytes):
+            return thing.decode("ascii")
+        raise TypeError(f"{type(thing).__name__} has no JSON")
+
+    return json.dumps(value, default=plain)
 
 
 class COCO(strict.COCO):
@@ -50,6 +77,38 @@ class COCO(strict.COCO):
             images = self.dataset.get("images", [])
             Annotations(self._checked_as, self.dataset["annotations"], images, results=False).check()
         super().createIndex()
+
+    # Queries: pycocotools takes a name for a collection of letters, and gives None for ids that are no int.
+
+    def getCatIds(self, catNms: Any = (), supNms: Any = (), catIds: Any = ()) -> list[Any]:
+        """Ids of categories with these names, supercategories, ids; a str is one name."""
+        names = [[value] if isinstance(value, str) else value for value in (catNms, supNms)]
+        return super().getCatIds(names[0], names[1], catIds)  # type: ignore[no-any-return]
+
+    def getImgIds(self, imgIds: Any = (), catIds: Any = (), *, any: bool = False) -> list[Any]:
+        """Ids of images among imgIds that hold all of catIds; with any=True, at least one of them."""
+        wanted = catIds if strict._isArrayLike(catIds) else [catIds]
+        if not any or len(wanted) == 0:
+            return super().getImgIds(imgIds, catIds)  # type: ignore[no-any-return]
+        found = {image for category in wanted for image in self.catToImgs.get(category, ())}
+        among = super().getImgIds(imgIds)
+        return [image for image in among if image in found]
+
+    def loadAnns(self, ids: Any = ()) -> Any:
+        """The annotations with these ids, or with this id."""
+        return super().loadAnns(_plain(ids))
+
+    def loadCats(self, ids: Any = ()) -> Any:
+        """The categories with these ids, or with this id."""
+        return super().loadCats(_plain(ids))
+
+    def loadImgs(self, ids: Any = ()) -> Any:
+        """The images with these ids, or with this id."""
+        return super().loadImgs(_plain(ids))
+
+    def to_json(self) -> str:
+        """The data set as JSON: NumPy's numbers and arrays, and RLEs of bytes, become plain ones."""
+        return to_json(self.dataset)
 
     def loadRes(self, resFile: Any) -> strict.COCO:
         """Results from a file, a list of dicts, or an Nx7 array."""
