@@ -172,7 +172,7 @@ for value in (nan, inf, -inf, 1e300, -1e300, 2.0**31, 1e10, -1e10):
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name, way):
     call, error, words = REFUSED[name]
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=words or None):
         call()
 
 

@@ -117,7 +117,8 @@ def test_pictures_are_the_same(name):
         plt.imshow(np.zeros((60, 80)))
         from_dicts(api, copy.deepcopy(PEOPLE)).showAnns(copy.deepcopy(SHOWN[name]), draw_bbox=True)
         figure.canvas.draw()
+        pixels = bytes(figure.canvas.buffer_rgba())
         plt.close(figure)
-        return bytes(figure.canvas.buffer_rgba())
+        return pixels
 
     assert picture(OWN) == picture(REF)
