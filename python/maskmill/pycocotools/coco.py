@@ -364,8 +364,10 @@ def _build_results(results, shared):
     anns = results.make_annotations()
     if results.has_boxes:
         _prepare_boxes(anns)
-    else:
+    elif results.has_masks:
         _prepare_masks(anns)
+    else:
+        _prepare_keypoints(anns)
     dataset = {**shared, "annotations": anns}
     made = {"dataset": dataset, **_columns.index(dataset)}
     results.apply_effects(anns, made)
@@ -399,6 +401,13 @@ def _prepare_masks(anns):
 
 def _prepare_keypoints(anns):
     """Keypoint results: the box of all points, seen or not, and its area; ids from 1."""
+    made = _columns.keypoint_boxes(anns) if _columns.available() else None
+    if made is not None:
+        for number, (ann, area, box) in enumerate(zip(anns, *made, strict=True)):
+            ann["area"] = area
+            ann["id"] = number + 1
+            ann["bbox"] = box
+        return
     for number, ann in enumerate(anns):
         s = ann["keypoints"]
         x, y = s[0::3], s[1::3]
