@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from maskmill._backend import kernels, why_missing
@@ -86,6 +85,8 @@ def _loads(text: NDArray[np.uint8], long_integers: bool) -> Any:
     """What json.load makes of text that was found to be JSON. orjson is five times as fast, and the same, but for
     integers beyond 64 bits, lone surrogates and numbers beyond double."""
     if not long_integers:
+        import orjson  # takes 4 ms: only where somebody wants the dicts of a file
+
         try:
             return orjson.loads(text.data)
         except orjson.JSONDecodeError:

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from urllib.request import urlretrieve
 
 import numpy as np
 
@@ -18,6 +17,19 @@ __version__ = "2.0"
 PYTHON_VERSION = sys.version_info[0]
 
 _NAMES = ("dataset", "anns", "cats", "imgs", "imgToAnns", "catToImgs")
+
+
+def __getattr__(name):
+    # Only when asked for: urllib.request brings http, email and ssl with it.
+    if name == "urlretrieve":
+        from urllib.request import urlretrieve
+
+        return globals().setdefault(name, urlretrieve)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), "urlretrieve"})
 
 
 def _isArrayLike(obj):
@@ -237,7 +249,7 @@ class COCO(Open):
             tic = time.time()
             name = os.path.join(tarDir, img["file_name"])
             if not os.path.exists(name):
-                urlretrieve(img["coco_url"], name)
+                sys.modules[__name__].urlretrieve(img["coco_url"], name)
             print(f"downloaded {i}/{total} images (t={time.time() - tic:0.1f}s)")
 
     def loadNumpyAnnotations(self, data):
