@@ -820,6 +820,21 @@ def test_masks_name_the_annotation(kernels: Any) -> None:
         kernels.coco_json_masks(text, np.array([0]), kind, begin, end + np.uint64(99), np.array([[9, 9]]))
 
 
+def test_numbers_of_many_digits(core: Any, rng: np.random.Generator) -> None:
+    """As Python reads them, whatever way their digits take; many lie halfway between two doubles, or nearly."""
+    texts = [repr(v) for v in rng.uniform(0, 1000, 3000).tolist()]
+    for digits in (16, 17, 18, 19):
+        for m in rng.integers(10 ** (digits - 1), 9 * 10 ** (digits - 1), 1500).tolist():
+            point = int(rng.integers(1, digits))
+            texts.append(f"{str(m)[:-point]}.{str(m)[-point:]}")
+    texts += [f"{m}.5" for m in rng.integers(2**52, 2**53, 1500).tolist()]
+    texts += [f"-{m}.0" for m in (2**53 + 2 * rng.integers(0, 10**6, 1500) + 1).tolist()]
+    text = np.frombuffer(f"[{','.join(texts)}]".encode(), np.uint8)
+    ends = np.array([0], np.uint64), np.array([text.size], np.uint64)
+    got = core.coco_json_keypoints(text, np.array([0]), *ends, len(texts) // 3)
+    assert got.ravel().tolist() == [float(number) for number in texts]
+
+
 def test_keypoints(kernels: Any) -> None:
     text, rows = columns_of(kernels, ["[1, 2.5, 2, -3, 4e1, 0]", "[]", "[1, 2, true]"], "keypoints")
     parts = rows["keypoints_begin"], rows["keypoints_end"]
