@@ -150,6 +150,51 @@ def test_boxes(core: Any, rng: np.random.Generator, tmp_path: Path, n: int, inde
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files are read as a whole there")
+@pytest.mark.parametrize("n", [1, 7, 30_000])
+@pytest.mark.parametrize("k", [1, 2, 17])
+@pytest.mark.parametrize("boxes", [False, True])
+def test_plain_keypoints(
+    core: Any, rng: np.random.Generator, tmp_path: Path, n: int, k: int, boxes: bool
+) -> None:
+    rows = box_rows(rng, n)
+    for row, points in zip(rows, rng.normal(0, 300, (n, 3 * k)).tolist(), strict=True):
+        row["keypoints"] = [int(v) if i % 3 else v for i, v in enumerate(points)]
+        if not boxes:
+            del row["bbox"]
+    path = tmp_path / "keypoints.json"
+    path.write_text(json.dumps(rows))
+    found = read_boxes(core, path)
+    assert found["n"] == n
+    assert ("bbox" in found) == boxes
+    assert found["keypoints"].tolist() == [row["keypoints"] for row in rows]
+    flags = np.unpackbits(
+        found["keypoint_integers"].reshape(n, -1), axis=1, count=3 * k, bitorder="little"
+    ).tolist()
+    assert flags == [[type(v) is int for v in row["keypoints"]] for row in rows]
+    keys = tuple(rows[0])
+    boxes_read = found.get("bbox", np.empty((0, 4)))
+    columns = [found[name] for name in ("image_id", "category_id", "score", "integers")]
+    columns[2:2] = [boxes_read]
+    dicts = core.coco_box_dicts(keys, *columns, found["keypoints"], found["keypoint_integers"])
+    assert repr(dicts) == repr(rows)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are read as a whole there")
+@pytest.mark.parametrize(
+    "points",
+    ["[]", "[1]", "[1, 2]", "[1, 2, 3, 4]", "[1, 2, null]", '"a"', "[[1, 2, 3]]", "[1, 2, 3, 4, 5, 6]"],
+)
+def test_what_is_not_plain_keypoints(core: Any, tmp_path: Path, points: str) -> None:
+    path = tmp_path / "keypoints.json"
+    row = '{"image_id": 1, "category_id": 1, "score": 1, "keypoints": %s}'
+    good = row % "[1, 2, 3]"
+    path.write_text(f"[{good}, {good}]")
+    assert read_boxes(core, path)["keypoints"].tolist() == [[1, 2, 3]] * 2
+    path.write_text(f"[{good}, {row % points}]")
+    assert read_boxes(core, path) is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are read as a whole there")
 @pytest.mark.parametrize(
     "change",
     [
@@ -229,6 +274,21 @@ def test_masks_name_the_annotation(kernels: Any) -> None:
         kernels.coco_json_masks(text, np.array([4]), kind, begin, end, np.array([[9, 9]]))
     with pytest.raises(ValueError, match="a slice lies outside of the text"):
         kernels.coco_json_masks(text, np.array([0]), kind, begin, end + np.uint64(99), np.array([[9, 9]]))
+
+
+def test_numbers_of_many_digits(core: Any, rng: np.random.Generator) -> None:
+    """As Python reads them, whatever way their digits take; many lie halfway between two doubles, or nearly."""
+    texts = [repr(v) for v in rng.uniform(0, 1000, 3000).tolist()]
+    for digits in (16, 17, 18, 19):
+        for m in rng.integers(10 ** (digits - 1), 9 * 10 ** (digits - 1), 1500).tolist():
+            point = int(rng.integers(1, digits))
+            texts.append(f"{str(m)[:-point]}.{str(m)[-point:]}")
+    texts += [f"{m}.5" for m in rng.integers(2**52, 2**53, 1500).tolist()]
+    texts += [f"-{m}.0" for m in (2**53 + 2 * rng.integers(0, 10**6, 1500) + 1).tolist()]
+    text = np.frombuffer(f"[{','.join(texts)}]".encode(), np.uint8)
+    ends = np.array([0], np.uint64), np.array([text.size], np.uint64)
+    got = core.coco_json_keypoints(text, np.array([0]), *ends, len(texts) // 3)
+    assert got.ravel().tolist() == [float(number) for number in texts]
 
 
 def test_keypoints(kernels: Any) -> None:

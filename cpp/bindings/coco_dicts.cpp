@@ -2,6 +2,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/coco_objects.hpp"
 #include "bindings/register.hpp"
+#include "kernels/coco_json.hpp"
 
 namespace maskmill {
 namespace {
@@ -25,16 +26,30 @@ void set(PyObject* dict, PyObject* key, PyObject* value) {
     if (PyDict_SetItem(dict, key, value) < 0) throw py::error_already_set();
 }
 
-// The dicts of a file of box results; keys: their names in the file's order. integers as in CocoBoxes.
+// A list of numbers; bit i of the integers tells whether number i is one.
+Ref numbers_list(const double* values, const uint8_t* integers, py::ssize_t n) {
+    Ref out = checked(PyList_New(n));
+    for (py::ssize_t i = 0; i < n; ++i) {
+        const bool is_integer = (integers[i / 8] >> (i % 8) & 1) != 0;
+        PyList_SET_ITEM(out.get(), i, number(values[i], is_integer).release());
+    }
+    return out;
+}
+
+// The dicts of a file of box or keypoint results; keys: their names in the file's order. integers as in CocoBoxes.
+// What is not among the keys has columns of no elements.
 py::list box_dicts(const py::tuple& keys, const Array<int64_t>& image_id, const Array<int64_t>& category_id,
-                   const Array<double>& bbox, const Array<double>& score, const Array<uint8_t>& integers) {
+                   const Array<double>& bbox, const Array<double>& score, const Array<uint8_t>& integers,
+                   const Array<double>& keypoints, const Array<uint8_t>& keypoint_integers) {
     const py::ssize_t n = image_id.size();
-    require(category_id.size() == n && bbox.size() == 4 * n && score.size() == n && integers.size() == n &&
-                keys.size() == 4,
+    const py::ssize_t points = n == 0 ? 0 : keypoints.size() / n;
+    const auto bytes = static_cast<py::ssize_t>(CocoBoxes::bytes_of(static_cast<size_t>(points)));
+    require(category_id.size() == n && (bbox.size() == 4 * n || !keys.contains("bbox")) && score.size() == n &&
+                integers.size() == n && keypoints.size() == points * n && keypoint_integers.size() == bytes * n,
             "columns must have one length");
     py::list out(n);
     for (py::ssize_t i = 0; i < n; ++i) {
-        const uint8_t is_integer = integers.data()[i];
+        const uint8_t* const is_integer = integers.data() + i;
         Ref dict = checked(PyDict_New());
         for (const py::handle key : keys) {
             const auto name = py::cast<std::string_view>(key);
@@ -43,13 +58,12 @@ py::list box_dicts(const py::tuple& keys, const Array<int64_t>& image_id, const 
             } else if (name == "category_id") {
                 set(dict.get(), key.ptr(), checked(PyLong_FromLongLong(category_id.data()[i])).get());
             } else if (name == "score") {
-                set(dict.get(), key.ptr(), number(score.data()[i], (is_integer & 16) != 0).get());
+                set(dict.get(), key.ptr(), number(score.data()[i], (*is_integer & 16) != 0).get());
+            } else if (name == "bbox") {
+                set(dict.get(), key.ptr(), numbers_list(bbox.data() + 4 * i, is_integer, 4).get());
             } else {
-                Ref box = checked(PyList_New(4));
-                for (int k = 0; k < 4; ++k) {
-                    PyList_SET_ITEM(box.get(), k, number(bbox.data()[4 * i + k], (is_integer >> k & 1) != 0).release());
-                }
-                set(dict.get(), key.ptr(), box.get());
+                const uint8_t* const flags = keypoint_integers.data() + bytes * i;
+                set(dict.get(), key.ptr(), numbers_list(keypoints.data() + points * i, flags, points).get());
             }
         }
         PyList_SET_ITEM(out.ptr(), i, dict.release());
@@ -153,6 +167,34 @@ py::object boxes(const py::list& annotations) {
     return out;
 }
 
+// ann["keypoints"] of all, being lists of ints and floats of one length, as (n, length), and (n, length) flags of those
+// that are ints; or None.
+py::object keypoints(const py::list& annotations) {
+    const py::str key("keypoints");
+    const Py_ssize_t n = PyList_GET_SIZE(annotations.ptr());
+    const Ref first = n > 0 ? list_get(annotations.ptr(), 0) : Ref();
+    const Ref shape = first && PyDict_Check(first.get()) ? dict_get(first.get(), key.ptr()) : Ref();
+    if (!shape || !PyList_CheckExact(shape.get())) return py::none();
+    const Py_ssize_t length = PyList_GET_SIZE(shape.get());
+    Array<double> out({n, length});
+    Array<uint8_t> integers({n, length});
+    double* p = out.mutable_data();
+    uint8_t* is_integer = integers.mutable_data();
+    for (Py_ssize_t i = 0; i < n; ++i) {
+        const Ref annotation = list_get(annotations.ptr(), i);
+        if (!annotation || !PyDict_Check(annotation.get())) return py::none();
+        const Ref list = dict_get(annotation.get(), key.ptr());
+        if (!list || !PyList_CheckExact(list.get()) || PyList_GET_SIZE(list.get()) != length) return py::none();
+        for (Py_ssize_t k = 0; k < length; ++k, ++p, ++is_integer) {
+            const Ref value = list_get(list.get(), k);
+            if (!value) return py::none();
+            *is_integer = PyLong_CheckExact(value.get());
+            if ((*is_integer == 0 && !PyFloat_Check(value.get())) || !as_double(value.get(), *p)) return py::none();
+        }
+    }
+    return py::make_tuple(out, integers);
+}
+
 // ann["segmentation"] of all, being RLE dicts, as counts, offsets, sizes; or None.
 py::object segmentations(const py::list& annotations) {
     const py::str key("segmentation");
@@ -173,10 +215,11 @@ py::object segmentations(const py::list& annotations) {
 
 void register_coco_dicts(py::module_& m) {
     m.def("coco_box_dicts", box_dicts, py::arg("keys"), exact("image_id"), exact("category_id"), exact("bbox"),
-          exact("score"), exact("integers"));
+          exact("score"), exact("integers"), exact("keypoints"), exact("keypoint_integers"));
     m.def("coco_prepare_boxes", prepare_boxes, py::arg("annotations"));
     m.def("coco_numbers", numbers, py::arg("annotations"), py::arg("key"));
     m.def("coco_boxes", boxes, py::arg("annotations"));
+    m.def("coco_keypoints", keypoints, py::arg("annotations"));
     m.def("coco_segmentations", segmentations, py::arg("annotations"));
 }
 

@@ -96,7 +96,7 @@ py::object read(Text text) {
     return out;
 }
 
-// Columns of a file of box results, read through its descriptor; None if it is anything else.
+// Columns of a file of box or keypoint results, read through its descriptor; None if it is anything else.
 py::object read_boxes([[maybe_unused]] int descriptor, [[maybe_unused]] size_t size) {
 #if defined(_WIN32)
     return py::none();  // no reading at an offset: the file is read as a whole
@@ -115,10 +115,15 @@ py::object read_boxes([[maybe_unused]] int descriptor, [[maybe_unused]] size_t s
     if (!without_gil([&] { return coco_json_read_boxes(source, size, boxes); })) return py::none();
     py::dict out;
     out["n"] = boxes.n;
-    out["keys"] = py::make_tuple(boxes.keys[0], boxes.keys[1], boxes.keys[2], boxes.keys[3]);
+    py::list keys;
+    for (const uint32_t key : boxes.keys) keys.append(key);
+    out["keys"] = keys;
     out["image_id"] = to_numpy(std::move(boxes.image_id));
     out["category_id"] = to_numpy(std::move(boxes.category_id));
-    out["bbox"] = to_numpy(std::move(boxes.bbox), {static_cast<py::ssize_t>(boxes.n), 4});
+    put(out, "bbox", std::move(boxes.bbox), 4);
+    put(out, "keypoints", std::move(boxes.keypoints), static_cast<py::ssize_t>(boxes.numbers));
+    put(out, "keypoint_integers", std::move(boxes.keypoint_integers),
+        static_cast<py::ssize_t>(CocoBoxes::bytes_of(boxes.numbers)));
     out["score"] = to_numpy(std::move(boxes.score));
     out["integers"] = to_numpy(std::move(boxes.integers));
     return out;

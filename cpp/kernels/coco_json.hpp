@@ -98,22 +98,28 @@ struct CocoFile {
 // columns: whether to keep begin and end of rows (results can do without).
 CocoFile coco_json_read(const char* text, size_t n);
 
-// Box results read piece by piece: what detectors write, and nothing else. All that the file says is in the columns, so
-// its text need not be kept (nor ever be in memory as a whole, which would cost as much as reading it).
+// Results of boxes, keypoints or both, read piece by piece: what detectors write, and nothing else. All that the file
+// says is in the columns, so its text need not be kept (nor ever be in memory as a whole, which would cost as much as
+// reading it).
 struct CocoBoxes {
     size_t n = 0;
     Buffer<int64_t> image_id, category_id;
-    Buffer<double> bbox;  // (n, 4)
+    Buffer<double> bbox;  // (n, 4), or empty
     Buffer<double> score;
     // Bits 0 to 3: this number of the box is written as an integer; 4: the score is.
     Buffer<uint8_t> integers;
-    // The four keys in the order of every row: kImageId, kCategoryId, kBbox, kScore.
-    uint32_t keys[4] = {0, 0, 0, 0};
+    size_t numbers = 0;                 // of keypoints in every row: 3 for each point, or 0 without keypoints
+    Buffer<double> keypoints;           // (n, numbers)
+    Buffer<uint8_t> keypoint_integers;  // (n, bytes_of(numbers)): bit i: number i is written as an integer
+    // The keys in the order of every row: kImageId, kCategoryId, kScore, and kBbox, kKeypoints or both.
+    std::vector<uint32_t> keys;
+
+    static size_t bytes_of(size_t numbers) { return (numbers + 7) / 8; }
 };
 // Copies n bytes from `offset` of the file on; false on failure. Called from several threads.
 using ByteSource = std::function<bool(size_t offset, char* to, size_t n)>;
-// False if the file is anything but an array of objects with exactly these keys, in one order, with plain numbers; or
-// malformed: coco_json_read then says what it is.
+// False if the file is anything but an array of objects with exactly these keys, in one order, with plain numbers, and
+// as many in all keypoints; or malformed: coco_json_read then says what it is.
 bool coco_json_read_boxes(const ByteSource& source, size_t size, CocoBoxes& out);
 
 // Where the segmentations of a file's rows are.

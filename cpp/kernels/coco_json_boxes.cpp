@@ -1,4 +1,4 @@
-// Box results, piece by piece.
+// Results of boxes and keypoints, piece by piece.
 #include <algorithm>
 #include <cmath>
 
@@ -45,8 +45,9 @@ class Window {
 
 // The keys of a row, with the text around each as the first row has it.
 struct Template {
-    uint32_t keys[4];
-    std::string text[4];
+    std::vector<uint32_t> keys;
+    std::vector<std::string> text;
+    size_t numbers = 0;  // in keypoints
 };
 
 uint32_t key_of(std::string_view key) {
@@ -54,32 +55,47 @@ uint32_t key_of(std::string_view key) {
     if (key == "category_id") return kCategoryId;
     if (key == "bbox") return kBbox;
     if (key == "score") return kScore;
+    if (key == "keypoints") return kKeypoints;
     throw NotBoxes{};
+}
+
+size_t count_numbers(Cursor& c) {
+    size_t n = 0;
+    c.array([&] {
+        c.number();
+        ++n;
+    });
+    return n;
 }
 
 Template read_template(Cursor& c) {
     Template t;
-    size_t k = 0;
     uint32_t seen = 0;
     size_t begin = c.at();
     c.expect('{', "an object");
     do {
-        if (k == 4 || c.peek() != '"') throw NotBoxes{};
+        if (c.peek() != '"') throw NotBoxes{};
         bool escaped = false;
         const json::Slice key = c.string(escaped);
         if (escaped) throw NotBoxes{};
-        t.keys[k] = key_of(c.view(key));
-        if ((seen & t.keys[k]) != 0) throw NotBoxes{};
-        seen |= t.keys[k];
+        const uint32_t field = key_of(c.view(key));
+        if ((seen & field) != 0) throw NotBoxes{};
+        seen |= field;
         c.expect(':', "':'");
         c.skip_space();
-        t.text[k] = c.view({begin, c.at()});
-        c.skip();
+        t.keys.push_back(field);
+        t.text.emplace_back(c.view({begin, c.at()}));
+        if (field == kKeypoints) {
+            t.numbers = count_numbers(c);
+            if (t.numbers == 0 || t.numbers % 3 != 0) throw NotBoxes{};
+        } else {
+            c.skip();
+        }
         begin = c.at();
-        ++k;
     } while (c.take(','));
     c.expect('}', "'}'");
-    if (k != 4) throw NotBoxes{};
+    constexpr uint32_t needed = kImageId | kCategoryId | kScore;
+    if ((seen & needed) != needed || (seen & (kBbox | kKeypoints)) == 0) throw NotBoxes{};
     return t;
 }
 
@@ -89,11 +105,11 @@ int64_t read_id(Cursor& c) {
     return n.integer;
 }
 
-double read_value(Cursor& c, uint8_t bit, uint8_t& integers) {
+double read_value(Cursor& c, unsigned bit, uint8_t& integers) {
     const json::Number n = c.number();
     if (n.is_integer) {
         if (n.integer < -kExact || n.integer > kExact) throw NotBoxes{};
-        integers |= bit;
+        integers = static_cast<uint8_t>(integers | 1u << bit);
     } else if (!(std::abs(n.value) < 9e15)) {  // not finite, or perhaps an integer too long for a double
         throw NotBoxes{};
     }
@@ -104,11 +120,24 @@ struct Row {
     int64_t image_id, category_id;
     double bbox[4], score;
     uint8_t integers;
+    double* keypoints;  // where they go
+    uint8_t* keypoint_integers;
 };
 
+// Exactly n numbers; bit i of the integers tells whether number i is one.
+void read_numbers(Cursor& c, size_t n, double* out, uint8_t* integers) {
+    c.expect('[', "an array");
+    for (size_t i = 0; i < n; ++i) {
+        if (i > 0) c.expect(',', "','");
+        if (i % 8 == 0) integers[i / 8] = 0;
+        out[i] = read_value(c, i % 8, integers[i / 8]);
+    }
+    c.expect(']', "']'");
+}
+
 void read_row(Cursor& c, const Template& t, Row& row) {
-    row.integers = 0;
-    for (int k = 0; k < 4; ++k) {
+    uint8_t box_integers = 0, score_integer = 0;
+    for (size_t k = 0; k < t.keys.size(); ++k) {
         if (!c.take_text(t.text[k])) {  // other spaces, at most
             c.expect(k == 0 ? '{' : ',', "the next key");
             bool escaped = false;
@@ -120,17 +149,13 @@ void read_row(Cursor& c, const Template& t, Row& row) {
         switch (t.keys[k]) {
             case kImageId: row.image_id = read_id(c); break;
             case kCategoryId: row.category_id = read_id(c); break;
-            case kScore: row.score = read_value(c, 16, row.integers); break;
-            default:
-                c.expect('[', "a box");
-                for (int i = 0; i < 4; ++i) {
-                    if (i > 0) c.expect(',', "','");
-                    row.bbox[i] = read_value(c, static_cast<uint8_t>(1 << i), row.integers);
-                }
-                c.expect(']', "']'");
+            case kScore: row.score = read_value(c, 4, score_integer); break;
+            case kKeypoints: read_numbers(c, t.numbers, row.keypoints, row.keypoint_integers); break;
+            default: read_numbers(c, 4, row.bbox, &box_integers);
         }
     }
     c.expect('}', "'}'");
+    row.integers = box_integers | score_integer;
 }
 
 // Rows of one piece go to the columns from `first` on, as far as there is room.
@@ -145,6 +170,8 @@ struct Piece {
 // Reads elements until one begins at `until` or beyond, or the array ends.
 void read_piece(const ByteSource& source, size_t size, size_t until, const Template& t, Piece& piece, CocoBoxes& out) {
     Window window(source, size, piece.start);
+    const bool has_boxes = out.bbox.size() > 0;
+    const size_t bytes = CocoBoxes::bytes_of(t.numbers);
     Row row;
     for (size_t at = piece.start;;) {
         if (window.base() + window.length() - at < kMostRow && !window.reaches_end()) window.refill(at);
@@ -155,12 +182,14 @@ void read_piece(const ByteSource& source, size_t size, size_t until, const Templ
             piece.stopped = at;
             return;
         }
-        read_row(c, t, row);
         if (piece.n == piece.room) throw NotBoxes{};
         const size_t i = piece.first + piece.n++;
+        row.keypoints = out.keypoints.data() + i * t.numbers;
+        row.keypoint_integers = out.keypoint_integers.data() + i * bytes;
+        read_row(c, t, row);
         out.image_id[i] = row.image_id;
         out.category_id[i] = row.category_id;
-        std::copy_n(row.bbox, 4, out.bbox.data() + 4 * i);
+        if (has_boxes) std::copy_n(row.bbox, 4, out.bbox.data() + 4 * i);
         out.score[i] = row.score;
         out.integers[i] = row.integers;
         const bool more = c.take(',');
@@ -189,9 +218,17 @@ size_t find_start(const ByteSource& source, size_t size, size_t at) {
     throw NotBoxes{};
 }
 
-template <class T>
-void move_rows(Buffer<T>& column, size_t to, size_t from, size_t n, size_t width = 1) {
-    std::memmove(column.data() + to * width, column.data() + from * width, n * width * sizeof(T));
+// Calls visit(column, width) for each column.
+template <class Visit>
+void each_column(CocoBoxes& boxes, Visit&& visit) {
+    const bool has_boxes = std::find(boxes.keys.begin(), boxes.keys.end(), kBbox) != boxes.keys.end();
+    visit(boxes.image_id, 1);
+    visit(boxes.category_id, 1);
+    visit(boxes.bbox, has_boxes ? 4 : 0);
+    visit(boxes.score, 1);
+    visit(boxes.integers, 1);
+    visit(boxes.keypoints, boxes.numbers);
+    visit(boxes.keypoint_integers, CocoBoxes::bytes_of(boxes.numbers));
 }
 
 void read_all(const ByteSource& source, size_t size, CocoBoxes& out) {
@@ -206,14 +243,20 @@ void read_all(const ByteSource& source, size_t size, CocoBoxes& out) {
         t = read_template(c);
         // Some rows more, to know how long they are.
         size_t rows = 1, end = c.at();
-        for (Row row; rows < 64 && c.take(',') && head.length() - c.at() > kMostRow; ++rows) {
+        Buffer<double> keypoints(t.numbers);
+        Buffer<uint8_t> integers(CocoBoxes::bytes_of(t.numbers));
+        Row row;
+        row.keypoints = keypoints.data();
+        row.keypoint_integers = integers.data();
+        for (; rows < 64 && c.take(',') && head.length() - c.at() > kMostRow; ++rows) {
             c.skip_space();
             read_row(c, t, row);
             end = c.at();
         }
         row_bytes = (end - begin) / rows + 1;
     }
-    std::copy_n(t.keys, 4, out.keys);
+    out.keys = t.keys;
+    out.numbers = t.numbers;
     const auto threads = static_cast<size_t>(thread_count());
     const size_t count = std::clamp<size_t>((size - begin) / (4 * kChunk), 1, threads);
     std::vector<Piece> pieces(count);
@@ -224,11 +267,7 @@ void read_all(const ByteSource& source, size_t size, CocoBoxes& out) {
         pieces[p].first = p * room;
         pieces[p].room = room;
     }
-    out.image_id.resize(count * room);
-    out.category_id.resize(count * room);
-    out.bbox.resize(4 * count * room);
-    out.score.resize(count * room);
-    out.integers.resize(count * room);
+    each_column(out, [&](auto& column, size_t width) { column.resize(count * room * width); });
     parallel_run(count, [&](size_t p) {
         try {
             read_piece(source, size, p + 1 < count ? pieces[p + 1].start : size + 1, t, pieces[p], out);
@@ -243,18 +282,14 @@ void read_all(const ByteSource& source, size_t size, CocoBoxes& out) {
         const bool last = p + 1 == count;
         if (pieces[p].failed || pieces[p].ended != last || (!last && pieces[p].stopped != pieces[p + 1].start))
             throw NotBoxes{};
-        move_rows(out.image_id, out.n, pieces[p].first, pieces[p].n);
-        move_rows(out.category_id, out.n, pieces[p].first, pieces[p].n);
-        move_rows(out.bbox, out.n, pieces[p].first, pieces[p].n, 4);
-        move_rows(out.score, out.n, pieces[p].first, pieces[p].n);
-        move_rows(out.integers, out.n, pieces[p].first, pieces[p].n);
+        each_column(out, [&](auto& column, size_t width) {
+            if (width == 0) return;
+            std::memmove(&column[out.n * width], &column[pieces[p].first * width],
+                         pieces[p].n * width * sizeof(column[0]));
+        });
         out.n += pieces[p].n;
     }
-    out.image_id.shrink(out.n);
-    out.category_id.shrink(out.n);
-    out.bbox.shrink(4 * out.n);
-    out.score.shrink(out.n);
-    out.integers.shrink(out.n);
+    each_column(out, [&](auto& column, size_t width) { column.shrink(out.n * width); });
 }
 
 }  // namespace

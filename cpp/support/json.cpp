@@ -1,6 +1,7 @@
 #include "support/json.hpp"
 
 #include <algorithm>
+#include <cfloat>
 #include <charconv>
 #include <cstdio>
 
@@ -138,6 +139,22 @@ Number Cursor::any_number() {
             out.value = negative && !out.is_integer ? -value : negative ? 0 - value : value;
             return out;
         }
+#if defined(__x86_64__) && LDBL_MANT_DIG == 64
+        // The 16 or 17 digits that Python writes, by the 80 bits of x87, which hold both: rounded to 64 bits and then to
+        // 53, which is the same as at once unless the first ends halfway between two doubles.
+        if (!out.is_integer && exponent >= -22 && exponent < 0) {
+            static constexpr long double tens[] = {1e0L,  1e1L,  1e2L,  1e3L,  1e4L,  1e5L,  1e6L,  1e7L,
+                                                   1e8L,  1e9L,  1e10L, 1e11L, 1e12L, 1e13L, 1e14L, 1e15L,
+                                                   1e16L, 1e17L, 1e18L, 1e19L, 1e20L, 1e21L, 1e22L};
+            const long double value = static_cast<long double>(mantissa) / tens[-exponent];
+            uint64_t bits;
+            std::memcpy(&bits, &value, sizeof(bits));
+            if ((bits & 0x7ff) != 0x400) {
+                out.value = static_cast<double>(negative ? -value : value);
+                return out;
+            }
+        }
+#endif
     } else {
         out.is_integer = false;
     }

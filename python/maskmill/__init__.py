@@ -5,12 +5,26 @@
 `maskmill.pycocotools` takes the place of pycocotools.
 """
 
+from typing import TYPE_CHECKING
+
 from maskmill import coco_json, geometry, morphology, outlines, overlap, polygons, rle, setops
 from maskmill._backend import BackendError, use_backend
 from maskmill._files import FormatError
-from maskmill._version import __version__
 from maskmill.masks import Masks
 from maskmill.polygons import Polygons
+
+if TYPE_CHECKING:
+    from maskmill._version import __version__
+else:
+
+    def __getattr__(name: str) -> str:
+        # Only when asked for: importlib.metadata brings email and csv with it.
+        if name == "__version__":
+            from maskmill._version import __version__
+
+            return globals().setdefault(name, __version__)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "BackendError",

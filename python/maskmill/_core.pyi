@@ -293,7 +293,7 @@ def coco_json_read(text: _Bytes) -> dict[str, Any] | tuple[str, int, int, int]:
     """Columns of a file, see cpp/kernels/coco_json.hpp; or of malformed text what is wrong, line, column, position."""
 
 def coco_json_read_boxes(descriptor: int, size: int) -> dict[str, Any] | None:
-    """Columns of an open file of nothing but boxes, None of any other."""
+    """Columns of an open file of nothing but boxes, keypoints or both; None of any other."""
 
 def coco_json_masks(
     text: _Bytes, rows: _Int64s, kind: _Bytes, begin: _Positions, end: _Positions, sizes: _Sizes
@@ -346,10 +346,13 @@ def coco_box_dicts(
     bbox: _Float64s,
     score: _Float64s,
     integers: _Bytes,
+    keypoints: _Float64s,
+    keypoint_integers: _Bytes,
 ) -> list[dict[str, Any]]: ...
 def coco_prepare_boxes(annotations: list[Any]) -> None: ...
 def coco_numbers(annotations: list[Any], key: str) -> _Float64s | None: ...
 def coco_boxes(annotations: list[Any]) -> _Float64s | None: ...
+def coco_keypoints(annotations: list[Any]) -> tuple[_Float64s, _Bytes] | None: ...
 def coco_segmentations(annotations: list[Any]) -> tuple[_Counts, _Offsets, _Sizes] | None: ...
 
 # coco_mask: pycocotools.mask for arguments of the usual types; NotImplemented for others

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import os
-import tempfile
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import zipfile
+
+# tempfile and zipfile bring every compression with them, and are imported where a file is written or read.
 
 
 class FormatError(ValueError):
@@ -33,6 +36,8 @@ def need(module: str, extra: str) -> Any:
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to under a temporary name beside `path`, renamed at the end; after an error nothing remains."""
+    import tempfile
+
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -50,6 +55,8 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
 def read_npz(path: Path, names: Sequence[str], *, mmap: bool) -> dict[str, NDArray[Any]]:
     """Arrays of an `.npz` file; mapped from disk if stored uncompressed and mmap is set. Never unpickles."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.getinfo(name + ".npy") for name in names}
@@ -69,7 +76,7 @@ def read_npz(path: Path, names: Sequence[str], *, mmap: bool) -> dict[str, NDArr
 
 
 def _map_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    if info.compress_type != zipfile.ZIP_STORED:
+    if info.compress_type != 0:  # zipfile.ZIP_STORED
         raise ValueError(f"{info.filename} is compressed: load without mmap")
     with archive.open(info) as member:
         version = np.lib.format.read_magic(member)

@@ -39,7 +39,7 @@ CLASSES = {
 
 
 def public_names(module: types.ModuleType) -> list[str]:
-    return [name for name in vars(module) if not name.startswith("_")]
+    return [name for name in dir(module) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("name", MODULES)

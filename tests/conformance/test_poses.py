@@ -12,11 +12,13 @@ from conformance.datasets import (
     check_from,
     dataset,
     evaluated,
+    given_as,
     only,
     scene,
     truth,
 )
-from conformance.harness import Api, Behaviours
+from conformance.harness import OWN, Api, Behaviours
+from maskmill.pycocotools.coco import are_columns
 
 behaviour = Behaviours()
 add = behaviour.add
@@ -45,6 +47,7 @@ def pose(api: Api, truths, results, params: Any = None, sigmas: Any = SIGMAS):
     return evaluated(api, dataset(truths, (1, 2), (1, 2)), results, "keypoints", **params)
 
 
+POSES_ALONE = dataset([POSED], (1, 2), (1, 2)), [POSE]
 UNSEEN = {**POSED, "keypoints": [0] * 9, "num_keypoints": 0}
 POSES = {
     "one of one": ([POSED], [POSE]),
@@ -89,6 +92,34 @@ POSES = {
     "twenty-five results": ([POSED], [{**POSE, "score": s / 100} for s in range(25)]),
     "another image": ([POSED], [{**POSE, "image_id": 2}]),
     "results with boxes": ([POSED], [{**POSE, "bbox": BOX}]),
+    "results with masks": (
+        [POSED],
+        [{**POSE, "segmentation": {"size": [60, 80], "counts": "0<"}, "score": 1}],
+    ),
+    "results with other fields": ([POSED], [{**POSE, "center": [5, 5], "scale": 1.5}] * 2),
+    "results with other fields and boxes": ([POSED], [{**POSE, "bbox": BOX, "scale": 1.5}] * 2),
+    "results of integers": ([POSED], [{**POSE, "keypoints": [12, 13, 2, 25, 14, 2, 90, 28, 1]}, POSE]),
+    "results in another order": ([POSED], [dict(reversed(POSE.items()))]),
+    "results of another image first": ([POSED], [{**POSE, "image_id": 2}, POSE, {**POSE, "category_id": 2}]),
+    "one of two results too short": ([POSED], [POSE, {**POSE, "keypoints": [12, 12, 2]}]),
+    "one too short, cut off": (
+        [POSED],
+        [
+            *[{**POSE, "score": 1 - s / 100} for s in range(20)],
+            {**POSE, "keypoints": [12, 12, 2], "score": 0},
+        ],
+    ),
+    "points far away": ([{**POSED, "keypoints": [2**26 + 1, 12, 2, 25, 14, 1, 20, 28, 0]}], [POSE]),
+    "a result far away": ([POSED], [{**POSE, "keypoints": [2**26 + 1, 12, 2, 25, 14, 1, 20, 28, 0]}]),
+    "a huge area": ([{**POSED, "area": 1e200}], [POSE]),
+    "true and false": ([{**POSED, "keypoints": [True, 12, 2, 25, 14, 1, 20, 28, False]}], [POSE]),
+    "iscrowd true": ([{**POSED, "iscrowd": True}, {**POSED, "id": 2}], [POSE, POSE]),
+    "num_keypoints 0.0": ([{**POSED, "num_keypoints": 0.0}, {**POSED, "id": 2}], [POSE]),
+    "an ignore of its own": ([{"ignore": 1, **POSED}, {**POSED, "id": 2, "ignore": 0}], [POSE]),
+    "keypoints missing in another category": (
+        [POSED, {"id": 2, "image_id": 1, "category_id": 2, "bbox": BOX, "area": 5, "iscrowd": 0}],
+        [POSE],
+    ),
     "id 0": ([{**POSED, "id": 0}], [POSE]),
 }
 for name, (truths, results) in POSES.items():
@@ -114,7 +145,38 @@ add(
     "poses with the usual sigmas",
     lambda api: pose(api, [POSED], [POSE], {}, api.Params("keypoints").kpt_oks_sigmas),
 )
+for name, params in {"one image": {"imgIds": [2]}, "one category": {"catIds": [1]}}.items():
+    truths = [POSED, {**POSED, "id": 2, "image_id": 2}, {**POSED, "id": 3, "category_id": 2}]
+    results = [POSE, {**POSE, "image_id": 2, "score": 0.25}, {**POSE, "category_id": 2}, POSE]
+    add("5.4", f"poses of {name}", pose, truths, results, params)
+for kind in ("bbox", "segm"):
+    add("5.4", f"poses, evaluated as {kind}", lambda api, kind: evaluated(api, *POSES_ALONE, kind), kind)
 add("5.4", "poses by limits", pose, [POSED], [POSE] * 5, {"maxDets": [1, 2]})
+
+
+@behaviour("5.4")
+def many_poses(api: Api):
+    """More than are compared at a time."""
+    rng = np.random.default_rng(0)
+    gts, results = [], []
+    for i in range(1, 41):
+        for _ in range(24):
+            points = [float(v) for v in rng.integers(0, 60, 51)]
+            gts.append(truth(len(gts) + 1, BOX, i, keypoints=points, num_keypoints=17))
+            moved = [v + float(d) for v, d in zip(points, rng.normal(0, 1, 51), strict=True)]
+            results.append({**POSE, "image_id": i, "keypoints": moved, "score": float(rng.random())})
+    return evaluated(api, dataset(gts, range(1, 41)), results, "keypoints")
+
+
+def test_files_of_poses_stay_files(way):
+    """Nobody needs the dicts for the numbers."""
+    if way != "compiled":
+        pytest.skip("without compiled code a file's dicts are made at once")
+    for more in ({}, {"bbox": BOX}, {"scale": 1.5}):
+        with given_as("file"):
+            ev = pose(OWN, [POSED], [POSE | more])
+        assert are_columns(ev.cocoGt)
+        assert are_columns(ev.cocoDt)
 
 
 @behaviour.each

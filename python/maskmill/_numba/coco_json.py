@@ -346,7 +346,7 @@ ANNOTATION_COLUMNS: list[tuple[str, str, Any, Any, Callable[[Any], Any]]] = [
 
 
 def coco_json_read_boxes(descriptor: int, size: int) -> None:
-    """Columns of a file of nothing but boxes, read piece by piece: a matter of speed alone, and left out here."""
+    """Columns of boxes or keypoints, read piece by piece: a matter of speed alone, and left out here."""
 
 
 # Values of rows, from their text

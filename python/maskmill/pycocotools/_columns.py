@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from maskmill._backend import kernels, why_missing
@@ -38,10 +37,18 @@ from maskmill._backend import kernels, why_missing
     WIDTH,
 ) = (1 << bit for bit in range(13))
 SCORE_IS_INTEGER = 1 << 16
-KEY_NAMES = {IMAGE_ID: "image_id", CATEGORY_ID: "category_id", BBOX: "bbox", SCORE: "score"}
+KEY_NAMES = {
+    IMAGE_ID: "image_id",
+    CATEGORY_ID: "category_id",
+    BBOX: "bbox",
+    SCORE: "score",
+    KEYPOINTS: "keypoints",
+}
 POLYGONS, RLE_KINDS = 1, (2, 4)  # kinds of segmentation
 
 Columns = dict[str, Any]
+_NONE = np.empty((0, 0))
+_NO_FLAGS = np.empty(0, np.uint8)
 
 
 def available() -> bool:
@@ -78,6 +85,8 @@ def _loads(text: NDArray[np.uint8], long_integers: bool) -> Any:
     """What json.load makes of text that was found to be JSON. orjson is five times as fast, and the same, but for
     integers beyond 64 bits, lone surrogates and numbers beyond double."""
     if not long_integers:
+        import orjson  # takes 4 ms: only where somebody wants the dicts of a file
+
         try:
             return orjson.loads(text.data)
         except orjson.JSONDecodeError:
@@ -104,10 +113,13 @@ class Rows:
     n: int
     has_boxes: bool
     has_masks: bool
+    has_points: bool
     score: NDArray[np.float64]
     score_is_integer: NDArray[np.bool_]
     image_id: NDArray[np.int64]
     category_id: NDArray[np.int64]
+    points: Callable[[NDArray[np.int64], int], NDArray[np.float64]]
+    """Of these rows (len(rows), k, 3) numbers; ValueError if they have not k points each."""
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
@@ -118,6 +130,15 @@ class Rows:
         for effect in self.effects:
             effect(annotations, attributes)
         self.effects.clear()
+
+
+def _points(
+    text: NDArray[np.uint8], columns: Columns, rows: NDArray[np.int64], k: int
+) -> NDArray[np.float64]:
+    points: NDArray[np.float64] = kernels("cpp").coco_json_keypoints(
+        text, rows, columns["keypoints_begin"], columns["keypoints_end"], k
+    )
+    return points
 
 
 class GroundTruthFile(Rows):
@@ -155,6 +176,11 @@ class GroundTruthFile(Rows):
             if part["odd"] & needed or np.any(part["fields"] & needed != needed):
                 return None
         return cls(text, file)
+
+    def points(self, rows: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        if self.text is None:
+            raise ValueError("the text is gone")
+        return _points(self.text, self.rows, rows, k)
 
     def image_ids(self) -> list[int]:
         """Keys of `imgs`: each id once, where it came first."""
@@ -196,16 +222,61 @@ class GroundTruthFile(Rows):
         }
 
 
+MOST_POINT = 2**25
+"""Coordinates of keypoints up to here square and multiply without rounding, as integers or as doubles."""
+
+
+def _bounds(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Least and greatest x, least and greatest y of all points, seen or not, of (n, 3 k) numbers."""
+    x, y = points[:, 0::3], points[:, 1::3]
+    return x.min(1), x.max(1), y.min(1), y.max(1)
+
+
+def _areas_of_points(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ValueError if pycocotools has something of its own to say about them."""
+    if points.size == 0 or not (points.min() >= -MOST_POINT and points.max() <= MOST_POINT):
+        raise ValueError("no points, or points far away")
+    x0, x1, y0, y1 = _bounds(points)
+    return (x1 - x0) * (y1 - y0)
+
+
+def keypoint_boxes(annotations: list[dict[str, Any]]) -> tuple[list[Any], list[list[Any]]] | None:
+    """Area and box of each annotation's points in NumPy's scalars, as its min and max of a list would give them; None
+    if not all have equally many plain numbers."""
+    found = kernels("cpp").coco_keypoints(annotations)
+    if found is None or found[0].shape[1] < 2 or not np.all(np.abs(found[0]) <= MOST_POINT):
+        return None
+    points, are_integers = found
+    if np.any((points == 0) & np.signbit(points)):  # whether -0.0 or 0.0 is the least, who knows
+        return None
+    x0, x1, y0, y1 = _bounds(points)
+    w, h = x1 - x0, y1 - y0
+    x_integer, y_integer = are_integers[:, 0::3].all(1), are_integers[:, 1::3].all(1)
+    columns = [_scalars(column, x_integer) for column in (x0, w)]
+    columns[1:1] = [_scalars(y0, y_integer)]
+    columns.append(_scalars(h, y_integer))
+    boxes = [list(box) for box in zip(*columns, strict=True)]
+    return _scalars(w * h, x_integer & y_integer), boxes
+
+
+def _scalars(values: NDArray[np.float64], are_integers: NDArray[np.bool_]) -> list[Any]:
+    scalars = list(values)
+    rows = np.flatnonzero(are_integers)
+    for row, integer in zip(rows.tolist(), values[rows].astype(np.int_), strict=True):
+        scalars[row] = integer
+    return scalars
+
+
 def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(over="ignore", invalid="ignore"):  # of which Python says nothing
         area: NDArray[np.float64] = boxes[:, 2] * boxes[:, 3]
     return area
 
 
-class BoxResults(Rows):
-    """A file of nothing but boxes: all that it says is in the columns."""
+class PlainResults(Rows):
+    """A file of nothing but boxes, keypoints or both: all that it says is in the columns."""
 
-    has_boxes, has_masks = True, False
+    has_masks = False
 
     def __init__(self, columns: Columns) -> None:
         super().__init__()
@@ -213,17 +284,30 @@ class BoxResults(Rows):
         self.n = columns["n"]
         self.image_id = columns["image_id"]
         self.category_id = columns["category_id"]
-        self.bbox: NDArray[np.float64] = columns["bbox"]
         self.score = columns["score"]
         self.score_is_integer = (columns["integers"] & 16).astype(bool)
-        self.area = _areas(self.bbox)
+        self.has_boxes = "bbox" in columns
+        self.has_points = "keypoints" in columns
+        self.bbox: NDArray[np.float64] = columns.get("bbox", _NONE)
+        self.keypoints: NDArray[np.float64] = columns.get("keypoints", _NONE)
+        self.area = _areas(self.bbox) if self.has_boxes else _areas_of_points(self.keypoints)
+
+    def points(self, rows: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        return self.keypoints[rows].reshape(rows.size, k, 3)
 
     def make_annotations(self) -> list[dict[str, Any]]:
         """The file's list, as json.load would give it."""
         c = self.columns
         order = tuple(KEY_NAMES[key] for key in c["keys"])
         annotations: list[dict[str, Any]] = kernels("cpp").coco_box_dicts(
-            order, c["image_id"], c["category_id"], c["bbox"], c["score"], c["integers"]
+            order,
+            c["image_id"],
+            c["category_id"],
+            self.bbox,
+            c["score"],
+            c["integers"],
+            self.keypoints,
+            c.get("keypoint_integers", _NO_FLAGS),
         )
         return annotations
 
@@ -244,9 +328,14 @@ class TextResults(Rows):
         self.score_is_integer = (rows["fields"] & SCORE_IS_INTEGER).astype(bool)
         self.has_boxes = bool(rows["any"] & BBOX)
         self.has_masks = bool(rows["any"] & SEGMENTATION)
+        self.has_points = bool(rows["any"] & KEYPOINTS)
         if self.has_boxes:
             self.bbox: NDArray[np.float64] = rows["bbox"]
             self.area = _areas(self.bbox)
+        elif not self.has_masks:
+            first = _loads(text[int(rows["keypoints_begin"][0]) : int(rows["keypoints_end"][0])], False)
+            points = self.points(np.arange(self.n), len(first) // 3)
+            self.area = _areas_of_points(points.reshape(self.n, -1))
         else:
             self.area = kernels("cpp").coco_json_areas(
                 text,
@@ -256,32 +345,42 @@ class TextResults(Rows):
                 rows["segmentation_end"],
             )
 
+    def points(self, rows: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+        return _points(self.text, self.rows, rows, k)
+
     def make_annotations(self) -> list[dict[str, Any]]:
         annotations: list[dict[str, Any]] = _loads(self.text, self.long_integers)
         return annotations
 
 
-Results = BoxResults | TextResults
+Results = PlainResults | TextResults
 
 
 def read_results(path: str) -> Results | None:
-    """A results file in columns; None if it is not plain boxes or masks."""
+    """A results file in columns; None if it is not plain boxes, masks or keypoints."""
+    try:
+        return _read_results(path)
+    except ValueError:  # points for which no area can be told
+        return None
+
+
+def _read_results(path: str) -> Results | None:
     if not _is_utf8():
         return None
     with open(path, "rb", buffering=0) as file:
         size = os.fstat(file.fileno()).st_size
         boxes = kernels("cpp").coco_json_read_boxes(file.fileno(), size)
     if boxes is not None:
-        return BoxResults(boxes) if boxes["n"] else None
+        return PlainResults(boxes) if boxes["n"] else None
     text = read_text(path)
     parsed = _parse(text)
     if parsed is None or not parsed["is_results"]:
         return None
     rows = parsed["annotations"]
-    if rows["n"] == 0 or rows["any"] & (CAPTION | KEYPOINTS):
+    if rows["n"] == 0 or rows["any"] & CAPTION:
         return None
-    # One kind of result throughout: boxes, masks, or both.
-    kind = rows["any"] & (BBOX | SEGMENTATION)
+    # One kind of result throughout, or several.
+    kind = rows["any"] & (BBOX | SEGMENTATION | KEYPOINTS)
     needed = IMAGE_ID | CATEGORY_ID | SCORE | kind
     if not kind or rows["odd"] & ~ID or np.any(rows["fields"] & needed != needed):
         return None

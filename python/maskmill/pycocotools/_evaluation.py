@@ -8,6 +8,7 @@ a missing key; the caller then goes one by one, as pycocotools does, and fails a
 import copy
 import itertools
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ from maskmill.pycocotools._matches import Evaluation, Plan, Side, numbers_of, pl
 from maskmill.pycocotools.coco import COCO
 
 _LONG = 2**53  # integers from here on are not told apart by doubles
+_BLOCK = 1 << 18  # exponents of keypoint similarities at a time
+_SHAPES = {
+    "bbox": _columns.BBOX,
+    "segm": _columns.SEGMENTATION,
+    "keypoints": _columns.BBOX | _columns.KEYPOINTS | _columns.NUM_KEYPOINTS,
+}
 _SCORES = {int, float, np.float64, np.float32}  # whose order is that of doubles, whatever is done to them
 
 _STEPS = ("_prepare", "computeIoU", "computeOks", "evaluateImg")
@@ -88,13 +95,15 @@ def evaluate_files(ev: Any) -> bool:
     if not isinstance(gt_file, _columns.GroundTruthFile) or not isinstance(dt_file, _columns.Results):
         return False
     plan = plan_of(ev.params)
-    if plan is None or plan.iou_type == "keypoints":
+    if plan is None:
         return False
     gt, dt = _ground_truth_side(gt_file, plan), _results_side(dt_file, plan)
     if gt is None or dt is None:
         return False
     evaluation = Evaluation(plan, gt, dt)
     if plan.iou_type == "segm" and not _compare_texts(evaluation, gt_file, dt_file):
+        return False
+    if plan.iou_type == "keypoints" and not _compare_file_points(evaluation, ev.params, gt_file, dt_file):
         return False
     evaluation.match()
     _leave_effects(plan, gt_file, dt_file)
@@ -132,25 +141,24 @@ def _selected(plan: Plan, file: _columns.Rows) -> NDArray[np.bool_]:
 
 def _ground_truth_side(file: _columns.GroundTruthFile, plan: Plan) -> Side | None:
     rows = file.rows
-    needed = (
-        _columns.AREA
-        | _columns.ISCROWD
-        | (_columns.BBOX if plan.iou_type == "bbox" else _columns.SEGMENTATION)
-    )
+    needed = _columns.AREA | _columns.ISCROWD | _SHAPES[plan.iou_type]
     if file.n == 0 or rows["odd"] & needed or np.any(rows["fields"] & needed != needed):
         return None
     ids = rows["id"]
     if len(np.unique(ids)) != file.n:  # pycocotools takes the last of each, twice
         return None
+    ignore = rows["iscrowd"]
+    if plan.iou_type == "keypoints":
+        ignore = ignore | (rows["num_keypoints"] == 0)
     return Side(
         file.image_id,
         file.category_id,
         ids.tolist(),
         (ids != 0).astype(np.uint8),
         rows["area"],
-        boxes=rows.get("bbox") if plan.iou_type == "bbox" else None,
+        boxes=None if plan.iou_type == "segm" else rows["bbox"],
         crowd=rows["iscrowd"],
-        ignore=rows["iscrowd"],
+        ignore=ignore,
     )
 
 
@@ -158,6 +166,8 @@ def _results_side(file: "_columns.Results", plan: Plan) -> Side | None:
     if plan.iou_type == "bbox" and not file.has_boxes:
         return None
     if plan.iou_type == "segm" and not file.has_masks:
+        return None
+    if plan.iou_type == "keypoints" and not file.has_points:
         return None
     if np.any(np.abs(file.score) >= _LONG):
         return None
@@ -191,6 +201,21 @@ def _compare_texts(evaluation: Evaluation, gt: _columns.GroundTruthFile, dt: Any
     except ValueError:
         return False  # something malformed, about which pycocotools' way has its own to say
     return True
+
+
+def _compare_file_points(
+    evaluation: Evaluation, params: Any, gt: _columns.GroundTruthFile, dt: "_columns.Results"
+) -> bool:
+    variances = _variances_of(params)
+    if variances is None:
+        return False
+    k = variances.size
+    try:
+        return _compare_points(
+            evaluation, variances, lambda rows: gt.points(rows, k), lambda rows: dt.points(rows, k)
+        )
+    except ValueError:
+        return False  # not k points of plain numbers
 
 
 def _mask_sizes(file: _columns.GroundTruthFile) -> NDArray[np.int64] | None:
@@ -229,6 +254,8 @@ def _leave_effects(plan: Plan, gt_file: _columns.GroundTruthFile, dt_file: "_col
         for row in rows.tolist():
             gt = annotations[row]
             gt["ignore"] = "iscrowd" in gt and gt["iscrowd"]
+            if plan.iou_type == "keypoints":
+                gt["ignore"] = (gt["num_keypoints"] == 0) or gt["ignore"]
         for row in rows[np.isin(gt_file.category_id[rows], np.array(plan.category_ids, np.int64))].tolist():
             mark_ignored(annotations[row], low, high)
 
@@ -407,28 +434,71 @@ def _rles_of(anns: list[Any]) -> Any:
 
 
 def _compare_keypoints(evaluation: Evaluation, params: Any, gts: list[Any], dts: list[Any]) -> bool:
-    sigmas = getattr(params, "kpt_oks_sigmas", None)
-    if not isinstance(sigmas, np.ndarray) or sigmas.ndim != 1 or sigmas.size == 0:
+    variances = _variances_of(params)
+    if variances is None:
         return False
-    gt, points = evaluation.gt, []
-    for anns in (gts, dts):
+    points = [_points_of(anns, variances.size) for anns in (gts, dts)]
+    if points[0] is None or points[1] is None:
+        return False
+    return _compare_points(evaluation, variances, points[0].__getitem__, points[1].__getitem__)
+
+
+def _points_of(anns: list[Any], k: int) -> NDArray[np.float64] | None:
+    """(n, k, 3), or None if somebody's are not k points of plain numbers."""
+    found = kernels("cpp").coco_keypoints(anns) if _columns.available() else None
+    if found is not None:
+        array = found[0]
+    else:
         try:
             array = np.array([ann["keypoints"] for ann in anns])
         except (KeyError, TypeError, ValueError):
-            return False
-        if anns and (array.shape != (len(anns), 3 * sigmas.size) or array.dtype.kind not in "iuf"):
-            return False
-        # Beyond, squares of integers are not those of doubles; and of what is not finite NumPy has to warn.
-        if not np.all(np.abs(array) <= 2**25):
-            return False
-        points.append(np.ascontiguousarray(array.reshape(len(anns), sigmas.size, 3), np.float64))
+            return None
+    if anns and (array.shape != (len(anns), 3 * k) or array.dtype.kind not in "iuf"):
+        return None
+    return np.ascontiguousarray(array.reshape(len(anns), k, 3), np.float64)
+
+
+def _variances_of(params: Any) -> NDArray[np.float64] | None:
+    sigmas = getattr(params, "kpt_oks_sigmas", None)
+    if not isinstance(sigmas, np.ndarray) or sigmas.ndim != 1 or sigmas.size == 0:
+        return None
     variances = np.ascontiguousarray((sigmas * 2) ** 2, np.float64)
-    if not np.all(variances > 1e-100) or not np.all((gt.area >= 0) & (gt.area < 1e100)):
-        return False  # likewise
-    arguments = (*evaluation.cells, points[0], gt.boxes, gt.area, points[1], variances)
-    exponents, evaluation.iou_cells = kernels().matching_oks_exponents(*arguments)
-    # numpy's own exp, so that its bits are pycocotools' on this machine.
-    evaluation.ious = kernels().matching_oks_means(*arguments, evaluation.iou_cells, np.exp(-exponents))
+    return variances if np.all(variances > 1e-100) else None  # of others NumPy may have to warn
+
+
+Points = Callable[[NDArray[np.int64]], NDArray[np.float64]]  # of rows (len(rows), k, 3)
+
+
+def _compare_points(
+    evaluation: Evaluation, variances: NDArray[np.float64], gt_points: Points, dt_points: Points
+) -> bool:
+    """Similarities of keypoints, some cells at a time: the exponents of all would be far larger than all else."""
+    gt = evaluation.gt
+    assert gt.boxes is not None
+    if not np.all((gt.area >= 0) & (gt.area < 1e100)):
+        return False  # NumPy may have to warn
+    gt_cells, gt_order, dt_cells, dt_order = evaluation.cells
+    iou_cells = np.concatenate([[0], np.cumsum(np.diff(gt_cells) * np.diff(dt_cells))])
+    ious = np.empty(iou_cells[-1])
+    ends = np.searchsorted(iou_cells, np.arange(0, ious.size, max(1, _BLOCK // variances.size)), "right")
+    ends = np.unique([*(ends - 1), len(iou_cells) - 1])
+    for first, last in itertools.pairwise([0, *ends[ends > 0].tolist()]):
+        cells, points = [], []
+        for starts, order, read in ((gt_cells, gt_order, gt_points), (dt_cells, dt_order, dt_points)):
+            rows = order[starts[first] : starts[last]]
+            cells += [starts[first : last + 1] - starts[first], np.arange(rows.size)]
+            points.append(read(rows))
+            # Beyond, squares of integers are not those of doubles; and of what is not finite NumPy has to warn.
+            if not np.all(np.abs(points[-1]) <= _columns.MOST_POINT):
+                return False
+        rows = gt_order[gt_cells[first] : gt_cells[last]]
+        arguments = (*cells, points[0], gt.boxes[rows], gt.area[rows], points[1], variances)
+        exponents, own_cells = kernels().matching_oks_exponents(*arguments)
+        # numpy's own exp, so that its bits are pycocotools' on this machine.
+        np.exp(np.negative(exponents, out=exponents), out=exponents)
+        block = slice(iou_cells[first], iou_cells[last])
+        ious[block] = kernels().matching_oks_means(*arguments, own_cells, exponents)
+    evaluation.ious, evaluation.iou_cells = ious, iou_cells
     return True
 
 

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections import Counter, defaultdict
-from urllib.request import urlretrieve
 
 import numpy as np
 
@@ -18,6 +17,19 @@ __version__ = "2.0"
 PYTHON_VERSION = sys.version_info[0]
 
 _NAMES = ("dataset", "anns", "cats", "imgs", "imgToAnns", "catToImgs")
+
+
+def __getattr__(name):
+    # Only when asked for: urllib.request brings http, email and ssl with it.
+    if name == "urlretrieve":
+        from urllib.request import urlretrieve
+
+        return globals().setdefault(name, urlretrieve)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), "urlretrieve"})
 
 
 def _isArrayLike(obj):
@@ -237,7 +249,7 @@ class COCO(Open):
             tic = time.time()
             name = os.path.join(tarDir, img["file_name"])
             if not os.path.exists(name):
-                urlretrieve(img["coco_url"], name)
+                sys.modules[__name__].urlretrieve(img["coco_url"], name)
             print(f"downloaded {i}/{total} images (t={time.time() - tic:0.1f}s)")
 
     def loadNumpyAnnotations(self, data):
@@ -364,8 +376,10 @@ def _build_results(results, shared):
     anns = results.make_annotations()
     if results.has_boxes:
         _prepare_boxes(anns)
-    else:
+    elif results.has_masks:
         _prepare_masks(anns)
+    else:
+        _prepare_keypoints(anns)
     dataset = {**shared, "annotations": anns}
     made = {"dataset": dataset, **_columns.index(dataset)}
     results.apply_effects(anns, made)
@@ -399,6 +413,13 @@ def _prepare_masks(anns):
 
 def _prepare_keypoints(anns):
     """Keypoint results: the box of all points, seen or not, and its area; ids from 1."""
+    made = _columns.keypoint_boxes(anns) if _columns.available() else None
+    if made is not None:
+        for number, (ann, area, box) in enumerate(zip(anns, *made, strict=True)):
+            ann["area"] = area
+            ann["id"] = number + 1
+            ann["bbox"] = box
+        return
     for number, ann in enumerate(anns):
         s = ann["keypoints"]
         x, y = s[0::3], s[1::3]
