@@ -28,7 +28,7 @@ inline double coco_box_iou_of_numbers(const double* dt, const double* gt, bool c
     const double h = smaller(dt[3] + dt[1], gt[3] + gt[1]) - larger(dt[1], gt[1]);
     const double common = w * h, dt_area = dt[2] * dt[3];
     const double iou = common / (crowd ? dt_area : dt_area + gt[2] * gt[3] - common);
-    return (w <= 0) | (h <= 0) ? 0 : iou;
+    return ((w <= 0) | (h <= 0)) ? 0 : iou;
 }
 
 }  // namespace maskmill
