@@ -534,7 +534,10 @@ class Masks:
         return f"Masks({count}, {size}, {len(self.counts):,} runs, {share:.3g} % foreground)"
 
     def _repr_png_(self) -> bytes | None:
-        """What Jupyter shows: the first masks in colours, scaled down."""
+        """What Jupyter shows: the first masks in colours, scaled down; only the `repr` where there is no OpenCV."""
         from maskmill._picture import contact_sheet
 
-        return contact_sheet(self)
+        try:
+            return contact_sheet(self)
+        except ImportError:
+            return None

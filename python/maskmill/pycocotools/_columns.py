@@ -5,6 +5,7 @@ not plain COCO - ids that are strings, JSON that only Python's reader takes, a m
 the functions return None, and the caller does what pycocotools does.
 """
 
+import contextlib
 import copy
 import json
 import locale
@@ -85,12 +86,12 @@ def _loads(text: NDArray[np.uint8], long_integers: bool) -> Any:
     """What json.load makes of text that was found to be JSON. orjson is five times as fast, and the same, but for
     integers beyond 64 bits, lone surrogates and numbers beyond double."""
     if not long_integers:
-        import orjson  # takes 4 ms: only where somebody wants the dicts of a file
+        # Imported here since it takes 4 ms, and only some want the dicts of a file. ValueError: it refuses the text.
+        # ImportError: there is none for this Python, as there is none without the GIL.
+        with contextlib.suppress(ImportError, ValueError):
+            import orjson
 
-        try:
             return orjson.loads(text.data)
-        except orjson.JSONDecodeError:
-            pass
     return json.loads(text.tobytes())
 
 
