@@ -61,6 +61,52 @@ void for_each_segment(std::span<const uint32_t> runs, uint64_t height, Visit&& v
     });
 }
 
+// The rows and columns that hold foreground, ends excluded; x0 == x1 where there is none.
+struct Extent {
+    uint64_t x0 = 0, x1 = 0, y0 = 0, y1 = 0;
+};
+
+// The runs must sum to `pixels`. Looks at the ends only, once every row is known to hold foreground.
+inline Extent extent_of(std::span<const uint32_t> runs, uint64_t height, uint64_t pixels) {
+    size_t last = runs.size() / 2 * 2;  // behind the last foreground run
+    uint64_t end = runs.size() % 2 == 1 ? pixels - runs.back() : pixels;
+    while (last > 0 && runs[last - 1] == 0) {
+        end -= runs[last - 2];
+        last -= 2;
+    }
+    if (last == 0) return {};
+    size_t j = 0;
+    uint64_t at = runs[0];
+    for (; runs[j + 1] == 0; at += runs[j]) j += 2;
+    Extent e{at / height, (end - 1) / height + 1, height, 0};
+    uint64_t column = e.x0 * height;  // where the column of this run begins: most runs end in it or the next
+    for (;;) {
+        const uint64_t length = runs[j + 1];
+        if (length > 0) {
+            if (at - column >= height) column = at - column < 2 * height ? column + height : at / height * height;
+            const uint64_t y0 = at - column, y1 = y0 + length;
+            if (y1 > height) {  // on to the top of the next column
+                e.y0 = 0;
+                e.y1 = height;
+                break;
+            }
+            e.y0 = y0 < e.y0 ? y0 : e.y0;
+            e.y1 = y1 > e.y1 ? y1 : e.y1;
+            if (e.y1 - e.y0 == height) break;
+        }
+        j += 2;
+        if (j >= last) break;
+        at += length + runs[j];
+    }
+    return e;
+}
+
+inline uint64_t area_of(std::span<const uint32_t> runs) {
+    uint64_t sum = 0;
+    for (size_t j = 1; j < runs.size(); j += 2) sum += runs[j];
+    return sum;
+}
+
 // Writes canonical runs from foreground intervals in rising order; touching intervals become one.
 class RunWriter {
   public:
