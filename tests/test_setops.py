@@ -73,6 +73,16 @@ def test_merge_one_group(kernels: Any, rng: np.random.Generator, op: int, n: int
     assert_runs(got, [expected])
 
 
+@pytest.mark.parametrize("op", [UNION, INTERSECTION, EXCLUSIVE, FIRST_ONLY])
+@pytest.mark.parametrize("size", [(64, 1), (63, 5), (65, 64), (300, 401)])
+def test_merge_noise(kernels: Any, rng: np.random.Generator, op: int, size: tuple[int, int]) -> None:
+    """Where bits are quicker than runs."""
+    for n in (2, 3, 8):
+        images = list(rng.random((n, *size)) < 0.5)
+        for masks in (masks_of(images), with_zero_runs(masks_of(images), rng)):
+            assert_runs(merged(kernels, masks, op), [reduce(FOLDS[op], images)])
+
+
 @pytest.mark.parametrize("op", [UNION, INTERSECTION])
 def test_merge_as_pycocotools(kernels: Any, rng: np.random.Generator, op: int) -> None:
     images = list(rng.random((5, 97, 130)) < (0.1 if op == UNION else 0.9))

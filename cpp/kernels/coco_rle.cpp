@@ -17,13 +17,6 @@ using Span = std::span<const uint32_t>;
     throw std::invalid_argument("RLE " + std::to_string(index) + ": " + what);
 }
 
-bool has_inner_zero(Span runs) {
-    for (size_t j = 1; j < runs.size(); ++j) {
-        if (runs[j] == 0) return true;
-    }
-    return false;
-}
-
 // Steps through the runs of one operand as pycocotools does: `left` is what remains of the current run.
 struct Walker {
     explicit Walker(Span r) : runs(r), left(r[0]) {}

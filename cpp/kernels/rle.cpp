@@ -10,12 +10,7 @@ constexpr size_t kGrainRuns = 1 << 16;  // about 50 us
 
 size_t grain_of(const Rles& masks) { return masks.n * kGrainRuns / (masks.total_runs() + 1) + 1; }
 
-bool is_canonical(std::span<const uint32_t> runs) {
-    for (size_t j = 1; j < runs.size(); ++j) {
-        if (runs[j] == 0) return false;
-    }
-    return !runs.empty();
-}
+bool is_canonical(std::span<const uint32_t> runs) { return !runs.empty() && !has_inner_zero(runs); }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // Walking and writing runs: what the kernels on run-length masks have in common.
 #pragma once
 
+#include <bit>
 #include <span>
 
 #include "support/common.hpp"
@@ -28,6 +29,13 @@ inline void check_sum(size_t mask, std::span<const uint32_t> runs, uint64_t pixe
 inline uint32_t checked_run(uint64_t length) {
     if (length > 0xffffffffu) throw std::invalid_argument("a run is longer than 2^32 - 1 pixels");
     return static_cast<uint32_t>(length);
+}
+
+// Whether there is a run of no length behind the first. Looks at all, without branches: most often there is none.
+inline bool has_inner_zero(std::span<const uint32_t> runs) {
+    uint32_t any = 0;
+    for (size_t j = 1; j < runs.size(); ++j) any |= runs[j] == 0;
+    return any != 0;
 }
 
 // visit(begin, end) for every foreground run, as positions in column order.
@@ -138,6 +146,33 @@ class RunWriter {
     Buffer<uint32_t>& out_;
     uint64_t begin_ = 0, end_ = 0;
     bool started_ = false;
+};
+
+// Collects the positions where runs end, as run lengths. Position 0 is the first pixel of the piece being scanned.
+class RunScanner {
+  public:
+    explicit RunScanner(Buffer<uint32_t>& out) : out_(out) {}
+
+    // A run ends before pixel position + i for every bit i set.
+    void changes(uint64_t bits, uint64_t position) {
+        if (bits == 0) return;
+        uint32_t* room = out_.room(64);
+        size_t k = 0;
+        do {
+            const uint64_t at = position + static_cast<uint64_t>(std::countr_zero(bits));
+            room[k++] = checked_run(at - start_);
+            start_ = at;
+            bits &= bits - 1;
+        } while (bits != 0);
+        out_.advance(k);
+    }
+    // Length of the run that is open at the end of the piece.
+    uint64_t tail(uint64_t end) const { return end - start_; }
+    void finish(uint64_t end) { out_.push(checked_run(tail(end))); }
+
+  private:
+    Buffer<uint32_t>& out_;
+    uint64_t start_ = 0;
 };
 
 // Where the value changes, as positions; after the last run, "never".
