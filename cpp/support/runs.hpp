@@ -12,11 +12,11 @@ namespace maskmill {
     throw std::invalid_argument("mask " + std::to_string(mask) + ": " + what);
 }
 
-inline uint64_t sum_of(std::span<const uint32_t> runs) {
-    uint64_t sum = 0;
-    for (const uint32_t run : runs) sum += run;
-    return sum;
-}
+uint64_t sum_of(std::span<const uint32_t> runs);
+// Sum of every second run, from the second on.
+uint64_t area_of(std::span<const uint32_t> runs);
+// Whether there is a run of no length behind the first.
+bool has_inner_zero(std::span<const uint32_t> runs);
 
 // Every kernel that turns positions into addresses calls this first: the runs are the user's.
 inline void check_sum(size_t mask, std::span<const uint32_t> runs, uint64_t pixels) {
@@ -29,13 +29,6 @@ inline void check_sum(size_t mask, std::span<const uint32_t> runs, uint64_t pixe
 inline uint32_t checked_run(uint64_t length) {
     if (length > 0xffffffffu) throw std::invalid_argument("a run is longer than 2^32 - 1 pixels");
     return static_cast<uint32_t>(length);
-}
-
-// Whether there is a run of no length behind the first. Looks at all, without branches: most often there is none.
-inline bool has_inner_zero(std::span<const uint32_t> runs) {
-    uint32_t any = 0;
-    for (size_t j = 1; j < runs.size(); ++j) any |= runs[j] == 0;
-    return any != 0;
 }
 
 // visit(begin, end) for every foreground run, as positions in column order.
@@ -107,12 +100,6 @@ inline Extent extent_of(std::span<const uint32_t> runs, uint64_t height, uint64_
         at += length + runs[j];
     }
     return e;
-}
-
-inline uint64_t area_of(std::span<const uint32_t> runs) {
-    uint64_t sum = 0;
-    for (size_t j = 1; j < runs.size(); j += 2) sum += runs[j];
-    return sum;
 }
 
 // Writes canonical runs from foreground intervals in rising order; touching intervals become one.
