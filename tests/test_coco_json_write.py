@@ -47,7 +47,11 @@ def test_written_as_json_writes(kernels: Any, rng: np.random.Generator) -> None:
 
 def test_doubles_are_written_as_json_writes_them(kernels: Any, rng: np.random.Generator) -> None:
     bits = rng.integers(0, 2**63, 3000, dtype=np.int64).view(np.float64)
-    numbers = np.concatenate([bits[np.isfinite(bits)], 10.0 ** np.arange(-30, 30), rng.random(500) * 1000])
+    short = [np.round(rng.uniform(-2000, 2000, 300), decimals) for decimals in range(9)]
+    edges = np.array([0.0, -0.0, 1e-4, 9.9e-5, 1.01e-4, 1e9, 999999999.999999, np.nextafter(0.5, 1), 2.675])
+    numbers = np.concatenate(
+        [bits[np.isfinite(bits)], 10.0 ** np.arange(-30, 30), rng.random(500) * 1000, *short, edges]
+    )
     got = kernels.coco_json_write({"score": numbers}, len(numbers))
     assert got.decode() == "[" + ",\n".join(json.dumps({"score": v}) for v in numbers.tolist()) + "]"
     assert kernels.coco_json_write({}, 2) == b"[{},\n{}]"

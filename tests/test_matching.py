@@ -172,6 +172,33 @@ def test_box_iou(kernels: Any, rng: np.random.Generator, sizes: tuple[int, int],
     assert starts.tolist() == expected[1]
 
 
+@pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
+def test_box_iou_at_every_instruction_set(rng: np.random.Generator, level: str) -> None:
+    core = pytest.importorskip("maskmill._core")
+    try:
+        core.set_simd_level(level)
+    except ValueError as error:
+        pytest.skip(str(error))
+    try:
+        numbers = np.array([0.0, -0.0, 1, 2, 2.5, 3, 4, -1, 1e308, np.inf, -np.inf, np.nan, 5e-324])
+        for count, odds in ((5, 0), (7, 1), (8, 0.1), (9, 0.1), (31, 0.1), (64, 0.02)):
+            boxes = [rng.uniform(0, 10, (n, 4)) for n in (count, 17)]
+            for side in boxes:
+                strange = rng.random(side.shape) < odds
+                side[strange] = rng.choice(numbers, strange.sum())
+            for crowd in (np.zeros(17, np.uint8), rng.integers(0, 2, 17, dtype=np.uint8)):
+                with np.errstate(all="ignore"):
+                    expected = np.array(
+                        [[box_iou(d, g, c) for g, c in zip(boxes[1], crowd, strict=True)] for d in boxes[0]]
+                    )
+                np.testing.assert_array_equal(core.coco_rle_box_iou(*boxes, crowd), expected)
+                cells = [np.array([0, 17]), np.arange(17), np.array([0, count]), np.arange(count)]
+                ious, _ = core.matching_box_iou(*cells, boxes[1], boxes[0], crowd)
+                np.testing.assert_array_equal(ious, expected.ravel())
+    finally:
+        core.set_simd_level(core.best_simd_level())
+
+
 def test_mask_iou(kernels: Any, rng: np.random.Generator) -> None:
     gt, dt = make(rng, 33, 31)
     images = [

@@ -73,6 +73,16 @@ def test_merge_one_group(kernels: Any, rng: np.random.Generator, op: int, n: int
     assert_runs(got, [expected])
 
 
+@pytest.mark.parametrize("op", [UNION, INTERSECTION, EXCLUSIVE, FIRST_ONLY])
+@pytest.mark.parametrize("size", [(64, 1), (63, 5), (65, 64), (300, 401)])
+def test_merge_noise(kernels: Any, rng: np.random.Generator, op: int, size: tuple[int, int]) -> None:
+    """Where bits are quicker than runs."""
+    for n in (2, 3, 8):
+        images = list(rng.random((n, *size)) < 0.5)
+        for masks in (masks_of(images), with_zero_runs(masks_of(images), rng)):
+            assert_runs(merged(kernels, masks, op), [reduce(FOLDS[op], images)])
+
+
 @pytest.mark.parametrize("op", [UNION, INTERSECTION])
 def test_merge_as_pycocotools(kernels: Any, rng: np.random.Generator, op: int) -> None:
     images = list(rng.random((5, 97, 130)) < (0.1 if op == UNION else 0.9))
@@ -241,3 +251,30 @@ def test_complement_twice(kernels: Any, images: list[Image]) -> None:
 def test_merge_is_a_fold(kernels: Any, images: list[Image], op: int) -> None:
     runs = merged(kernels, masks_of(images), op)
     np.testing.assert_array_equal(images_of(runs, [images[0].shape])[0], reduce(FOLDS[op], images))
+
+
+@pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])
+def test_sums_at_every_instruction_set(rng: np.random.Generator, level: str) -> None:
+    core = pytest.importorskip("maskmill._core")
+    try:
+        core.set_simd_level(level)
+    except ValueError as error:
+        pytest.skip(str(error))
+    try:
+        for height in (1, 7, 31, 64, 65, 130):
+            images = list(rng.random((5, height, 9)) < np.linspace(0, 1, 5)[:, None, None])
+            masks = masks_of(images)
+            zeros = with_zero_runs(masks, rng)
+            for ours in (masks, zeros):
+                assert core.rle_area(*ours[:2]).tolist() == [image.sum() for image in images]
+                assert_runs(core.setops_complement(*ours), [~image for image in images])
+            core.rle_check(*masks)
+            short = (masks[0].copy(), *masks[1:])
+            short[0][-1] += 1
+            with pytest.raises(ValueError, match=f"mask 4: runs sum to {9 * height + 1}"):
+                core.rle_check(*short)
+            if any(np.any(run == 0) for run in np.split(zeros[0], zeros[1][1:-1]) for run in [run[1:]]):
+                with pytest.raises(ValueError, match="has a zero run behind the first"):
+                    core.rle_check(*zeros)
+    finally:
+        core.set_simd_level(core.best_simd_level())

@@ -6,6 +6,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/register.hpp"
+#include "support/parallel.hpp"
 
 namespace maskmill {
 namespace {
@@ -212,8 +213,19 @@ py::bytes write(const py::dict& columns, py::ssize_t n) {
         rows.rings = rings.data();
         rows.polygons = polygons.data();
     }
-    const Buffer<char> out = without_gil([&] { return coco_json_write(rows); });
-    return py::bytes(out.data(), out.size());
+    const std::vector<Buffer<char>> parts = without_gil([&] { return coco_json_write(rows); });
+    std::vector<size_t> starts{0};
+    for (const Buffer<char>& part : parts) starts.push_back(starts.back() + part.size());
+    auto out =
+        py::reinterpret_steal<py::bytes>(PyBytes_FromStringAndSize(nullptr, static_cast<py::ssize_t>(starts.back())));
+    if (!out) throw py::error_already_set();
+    char* const text = PyBytes_AS_STRING(out.ptr());
+    without_gil([&] {
+        parallel_run(parts.size(), [&](size_t p) {
+            if (parts[p].size() > 0) std::memcpy(text + starts[p], parts[p].data(), parts[p].size());
+        });
+    });
+    return out;
 }
 
 }  // namespace

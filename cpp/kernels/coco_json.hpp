@@ -171,6 +171,6 @@ struct CocoWriteRows {
     const int64_t *rings = nullptr, *polygons = nullptr;
 };
 // A JSON array of objects, numbers as Python's json writes them.
-Buffer<char> coco_json_write(const CocoWriteRows& rows);
+std::vector<Buffer<char>> coco_json_write(const CocoWriteRows& rows);
 
 }  // namespace maskmill

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -12,15 +13,44 @@ namespace {
 
 void put(Buffer<char>& out, std::string_view text) { out.append(text.data(), text.size()); }
 
+// Writes all digits of value, which has at most `width` of them, with zeros in front.
+char* put_digits(char* p, uint64_t value, int width) {
+    for (int k = width; k-- > 0; value /= 10) p[k] = static_cast<char>('0' + value % 10);
+    return p + width;
+}
+
 void put(Buffer<char>& out, int64_t value) {
-    char text[24];
-    const auto end = std::to_chars(text, text + sizeof(text), value).ptr;
-    out.append(text, static_cast<size_t>(end - text));
+    char* const p = out.room(24);
+    out.advance(static_cast<size_t>(std::to_chars(p, p + 24, value).ptr - p));
+}
+
+// Most numbers of COCO files have few decimals. A number of at most 15 digits is the only one so short that reads back
+// as its double, so if value is the double next to such a number, that is what the shortest digits are. True if it
+// was, and is written.
+bool put_short_decimal(Buffer<char>& out, double value) {
+    const double magnitude = std::fabs(value);
+    if (!(magnitude < 1e9) || (magnitude < 1e-4 && magnitude != 0)) return false;
+    for (const auto& [power, decimals] : {std::pair{1e2, 2}, std::pair{1e6, 6}}) {
+        const auto scaled = static_cast<uint64_t>(magnitude * power + 0.5);
+        if (static_cast<double>(scaled) / power != magnitude) continue;
+        char* const first = out.room(32);
+        char* p = first;
+        if (std::signbit(value)) *p++ = '-';
+        const auto divisor = static_cast<uint64_t>(power);
+        p = std::to_chars(p, p + 16, scaled / divisor).ptr;
+        *p++ = '.';
+        p = put_digits(p, scaled % divisor, decimals);
+        while (p[-1] == '0' && p[-2] != '.') --p;
+        out.advance(static_cast<size_t>(p - first));
+        return true;
+    }
+    return false;
 }
 
 // The shortest digits that read back as the same double, in the form of Python's repr: fixed for exponents -4 to 15,
 // with ".0" behind whole numbers, else d.ddde+XX.
 void put(Buffer<char>& out, double value) {
+    if (put_short_decimal(out, value)) return;
     char raw[40];
 #if defined(__cpp_lib_to_chars)
     const char* end = std::to_chars(raw, raw + sizeof(raw), value, std::chars_format::scientific).ptr;
@@ -150,21 +180,19 @@ void write_row(const CocoWriteRows& r, size_t i, Buffer<char>& code, Buffer<char
 
 }  // namespace
 
-Buffer<char> coco_json_write(const CocoWriteRows& rows) {
-    Ragged<char> items = parallel_pieces<char>(rows.n, 512, [&](size_t begin, size_t end, auto& piece) {
+std::vector<Buffer<char>> coco_json_write(const CocoWriteRows& rows) {
+    std::vector<Buffer<char>> parts(std::clamp<size_t>(rows.n / 512, 1, static_cast<size_t>(thread_count()) * 4));
+    parallel_run(parts.size(), [&](size_t p) {
+        Buffer<char>& out = parts[p];
         Buffer<char> code;
-        for (size_t i = begin; i < end; ++i) {
-            if (i > 0) put(piece.values, ",\n");
-            write_row(rows, i, code, piece.values);
-            piece.close();
+        if (p == 0) out.push('[');
+        for (size_t i = rows.n * p / parts.size(); i < rows.n * (p + 1) / parts.size(); ++i) {
+            if (i > 0) put(out, ",\n");
+            write_row(rows, i, code, out);
         }
+        if (p + 1 == parts.size()) out.push(']');
     });
-    Buffer<char> out;
-    out.reserve(items.values.size() + 2);
-    out.push('[');
-    out.append(items.values.data(), items.values.size());
-    out.push(']');
-    return out;
+    return parts;
 }
 
 }  // namespace maskmill

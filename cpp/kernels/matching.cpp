@@ -40,40 +40,48 @@ double pairwise_sum(const double* a, size_t n) {
     return pairwise_sum(a, half) + pairwise_sum(a + half, n - half);
 }
 
+// Cells with fewer ground truths are compared box by box.
+constexpr size_t kFewBoxes = 6;
+
 // The ground truth boxes of one cell, side by side.
 class CellBoxes {
   public:
     void load(const CellView& cells, size_t c, const double* boxes, const uint8_t* iscrowd) {
-        boxes_.clear();
-        crowd_.clear();
-        for (int64_t g = cells.gt_cells[c]; g < cells.gt_cells[c + 1]; ++g) {
-            const int64_t row = cells.gt_order[g];
-            boxes_.insert(boxes_.end(), boxes + 4 * row, boxes + 4 * row + 4);
-            crowd_.push_back(iscrowd[row]);
+        const size_t n = gt_count(cells, c);
+        const int64_t* const rows = cells.gt_order + cells.gt_cells[c];
+        if (n < kFewBoxes) {
+            for (size_t g = 0; g < n; ++g) {
+                std::copy_n(boxes + 4 * rows[g], 4, few_ + 4 * g);
+                few_crowd_[g] = iscrowd[rows[g]] != 0;
+            }
+            numbers_ = std::none_of(few_, few_ + 4 * n, [](double v) { return std::isnan(v); });
+            return;
         }
-        numbers_ = std::none_of(boxes_.begin(), boxes_.end(), [](double v) { return std::isnan(v); });
+        many_.resize(n);
+        for (size_t g = 0; g < n; ++g) many_.set(g, boxes + 4 * rows[g], iscrowd[rows[g]] != 0);
     }
     // The cell's matrix.
     void compare(const CellView& cells, size_t c, const double* dt_boxes, double* out) const {
         const int64_t total = cells.dt_cells[cells.n];
-        for (int64_t d = cells.dt_cells[c]; d < cells.dt_cells[c + 1]; ++d) {
+        const size_t n = gt_count(cells, c);
+        for (int64_t d = cells.dt_cells[c]; d < cells.dt_cells[c + 1]; ++d, out += n) {
             if (d + kLookAhead < total) prefetch_row(dt_boxes + 4 * cells.dt_order[d + kLookAhead]);
             const double* const dt = dt_boxes + 4 * cells.dt_order[d];
-            const size_t gts = crowd_.size();
-            if (numbers_ && !std::isnan(dt[0] + dt[1] + dt[2] + dt[3])) {
-                for (size_t g = 0; g < gts; ++g) {
-                    *out++ = coco_box_iou_of_numbers(dt, boxes_.data() + 4 * g, crowd_[g] != 0);
-                }
+            if (n >= kFewBoxes) {
+                many_.iou_with_dt(dt, out);
+            } else if (numbers_ && !std::isnan(dt[0] + dt[1] + dt[2] + dt[3])) {
+                for (size_t g = 0; g < n; ++g) out[g] = coco_box_iou_of_numbers(dt, few_ + 4 * g, few_crowd_[g]);
             } else {
-                for (size_t g = 0; g < gts; ++g) *out++ = coco_box_iou(dt, boxes_.data() + 4 * g, crowd_[g] != 0);
+                for (size_t g = 0; g < n; ++g) out[g] = coco_box_iou(dt, few_ + 4 * g, few_crowd_[g]);
             }
         }
     }
 
   private:
-    std::vector<double> boxes_;
-    std::vector<uint8_t> crowd_;
-    bool numbers_ = true;  // no NaN
+    double few_[4 * kFewBoxes];
+    bool few_crowd_[kFewBoxes];
+    bool numbers_ = true;  // no NaN in the few
+    BoxColumns many_;
 };
 
 // Greedy matching of one cell for one set of ignore flags.

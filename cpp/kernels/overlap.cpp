@@ -1,6 +1,8 @@
 #include "kernels/overlap.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <memory>
 #include <vector>
 
@@ -35,23 +37,17 @@ Shape shape_of(std::span<const uint32_t> runs, int64_t height, int64_t width) {
     s.runs = runs;
     s.height = height;
     s.width = width;
-    uint64_t x0 = ~uint64_t{0}, x1 = 0, y0 = ~uint64_t{0}, y1 = 0;
-    for_each_segment(s.runs, static_cast<uint64_t>(s.height), [&](uint64_t x, uint64_t top, uint64_t bottom) {
-        if (x0 == ~uint64_t{0}) x0 = x;
-        x1 = x + 1;
-        y0 = std::min(y0, top);
-        y1 = std::max(y1, bottom);
-        s.area += bottom - top;
-    });
-    if (x1 > 0) {
-        s.x0 = static_cast<int64_t>(x0);
-        s.x1 = static_cast<int64_t>(x1);
-        s.y0 = static_cast<int64_t>(y0);
-        s.y1 = static_cast<int64_t>(y1);
-    }
+    const Extent e =
+        extent_of(runs, static_cast<uint64_t>(height), static_cast<uint64_t>(height) * static_cast<uint64_t>(width));
+    s.x0 = static_cast<int64_t>(e.x0);
+    s.x1 = static_cast<int64_t>(e.x1);
+    s.y0 = static_cast<int64_t>(e.y0);
+    s.y1 = static_cast<int64_t>(e.y1);
+    s.area = area_of(runs);
     return s;
 }
 
+constexpr size_t kGrainMasks = 64;
 constexpr int64_t kMostWords = 1 << 27;  // 1 GiB of bits; what is beyond stays runs
 
 Shape shape_of(const Rles& masks, size_t i) {
@@ -64,7 +60,7 @@ struct Group {
     std::vector<Shape> shapes;
     Scratch<uint64_t> words;
 
-    // Lays out the shapes [begin, end) that want bits.
+    // Lays out the shapes [begin, end) that want bits, from several threads if there are many.
     void lay_out(size_t begin, size_t end) {
         int64_t total = 0;
         for (size_t i = begin; i < end; ++i) {
@@ -75,9 +71,11 @@ struct Group {
             total += (s.words() + 7) / 8 * 8;
         }
         words.resize(static_cast<size_t>(total));
-        for (size_t i = begin; i < end; ++i) {
-            if (shapes[i].bits >= 0) write(shapes[i]);
-        }
+        parallel_for(end - begin, kGrainMasks, [&](size_t first, size_t last) {
+            for (size_t i = begin + first; i < begin + last; ++i) {
+                if (shapes[i].bits >= 0) write(shapes[i]);
+            }
+        });
     }
 
   private:
@@ -98,6 +96,39 @@ struct Group {
             *(at + columns) |= tail;
         });
     }
+};
+
+// Boxes of up to n shapes, a column for each side, for testing many at a time. Those not set meet nothing.
+class ShapeBoxes {
+  public:
+    explicit ShapeBoxes(size_t n) : n_(n), stride_((n + 63) / 64 * 64) {
+        sides_.resize(4 * stride_);
+        std::fill(sides_.begin(), sides_.end(), 0);
+    }
+    void set(size_t k, const Shape& s) {
+        const std::array<int32_t, 4> box = box_of(s);
+        for (size_t side = 0; side < 4; ++side) sides_.data()[side * stride_ + k] = box[side];
+    }
+    // visit(k) for the boxes that have an area in common with that of s, until it returns false.
+    template <class Visit>
+    void for_each_meeting(const Shape& s, Visit&& visit) const {
+        const std::array<int32_t, 4> box = box_of(s);
+        for (size_t first = 0; first < n_; first += 64) {
+            uint64_t meet = MASKMILL_DISPATCH(boxes_that_meet, sides_.data() + first, stride_, box.data());
+            for (; meet != 0; meet &= meet - 1) {
+                if (!visit(first + static_cast<size_t>(std::countr_zero(meet)))) return;
+            }
+        }
+    }
+
+  private:
+    static std::array<int32_t, 4> box_of(const Shape& s) {
+        return {static_cast<int32_t>(s.x0), static_cast<int32_t>(s.x1), static_cast<int32_t>(s.y0),
+                static_cast<int32_t>(s.y1)};
+    }
+
+    size_t n_, stride_;
+    Scratch<int32_t> sides_;  // x0, x1, y0, y1
 };
 
 bool boxes_meet(const Shape& a, const Shape& b) { return a.x0 < b.x1 && b.x0 < a.x1 && a.y0 < b.y1 && b.y0 < a.y1; }
@@ -142,6 +173,7 @@ constexpr uint64_t kNoCount = ~uint64_t{0};
 
 // Bits of a block of a (in second-level cache) are compared with those of all of a block of b.
 constexpr int64_t kBlockWordsA = 1 << 15, kBlockWordsB = 1 << 23;
+constexpr size_t kBlockMasksA = 256;
 
 // Calls visit(i, j, a's shape, b's shape, pixels in common) for every pair whose boxes meet, from several threads.
 // Pairs of different sizes have -1 pixels in common.
@@ -150,19 +182,19 @@ void for_each_meeting_pair(const Rles& a, const Rles& b, Visit&& visit) {
     Group left, right;
     left.shapes.resize(a.n);
     right.shapes.resize(b.n);
-    parallel_for(a.n, 64, [&](size_t begin, size_t end) {
+    parallel_for(a.n, kGrainMasks, [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) left.shapes[i] = shape_of(a, i);
     });
-    parallel_for(b.n, 64, [&](size_t begin, size_t end) {
+    parallel_for(b.n, kGrainMasks, [&](size_t begin, size_t end) {
         for (size_t j = begin; j < end; ++j) right.shapes[j] = shape_of(b, j);
     });
     // Consecutive masks of about so many words.
-    const auto blocks_of = [](const Group& g, int64_t words) {
+    const auto blocks_of = [](const Group& g, int64_t words, size_t most) {
         std::vector<size_t> starts{0};
         int64_t sum = 0;
         for (size_t i = 0; i < g.shapes.size(); ++i) {
             sum += g.shapes[i].prefers_bits() ? g.shapes[i].words() : 64;
-            if (sum >= words) {
+            if (sum >= words || i + 1 - starts.back() == most) {
                 starts.push_back(i + 1);
                 sum = 0;
             }
@@ -170,7 +202,8 @@ void for_each_meeting_pair(const Rles& a, const Rles& b, Visit&& visit) {
         if (starts.back() != g.shapes.size()) starts.push_back(g.shapes.size());
         return starts;
     };
-    const std::vector<size_t> a_blocks = blocks_of(left, kBlockWordsA), b_blocks = blocks_of(right, kBlockWordsB);
+    const std::vector<size_t> a_blocks = blocks_of(left, kBlockWordsA, kBlockMasksA),
+                              b_blocks = blocks_of(right, kBlockWordsB, b.n);
     for (size_t v = 0; v + 1 < b_blocks.size(); ++v) {
         right.lay_out(b_blocks[v], b_blocks[v + 1]);
         parallel_for(a_blocks.size() - 1, 1, [&](size_t begin, size_t end) {
@@ -179,19 +212,27 @@ void for_each_meeting_pair(const Rles& a, const Rles& b, Visit&& visit) {
                 block.shapes.assign(left.shapes.begin() + static_cast<std::ptrdiff_t>(a_blocks[u]),
                                     left.shapes.begin() + static_cast<std::ptrdiff_t>(a_blocks[u + 1]));
                 block.lay_out(0, block.shapes.size());
+                ShapeBoxes boxes(block.shapes.size());
+                for (size_t k = 0; k < block.shapes.size(); ++k) boxes.set(k, block.shapes[k]);
                 for (size_t j = b_blocks[v]; j < b_blocks[v + 1]; ++j) {
                     const Shape& sb = right.shapes[j];
-                    for (size_t k = 0; k < block.shapes.size(); ++k) {
+                    boxes.for_each_meeting(sb, [&](size_t k) {
                         const Shape& sa = block.shapes[k];
-                        if (!boxes_meet(sa, sb)) continue;
                         const bool same_size = sa.height == sb.height && sa.width == sb.width;
                         visit(a_blocks[u] + k, j, sa, sb,
                               same_size ? intersect(sa, block.words.data(), sb, right.words.data()) : kNoCount);
-                    }
+                        return true;
+                    });
                 }
             }
         });
     }
+}
+
+// Zeros, written from several threads where the system has to give new pages for them.
+template <class T>
+void clear(T* out, size_t n) {
+    parallel_for(n, size_t{1} << 17, [&](size_t begin, size_t end) { std::fill(out + begin, out + end, T{0}); });
 }
 
 // Throws for the first pair of different sizes, in row-major order.
@@ -212,7 +253,7 @@ void require_one_size(const Rles& a, const Rles& b) {
 void overlap_iou(const Rles& a, const Rles& b, const uint8_t* iscrowd, SizeMismatch mismatch, double* out,
                  int64_t step_a, int64_t step_b) {
     if (mismatch == SizeMismatch::fail) require_one_size(a, b);
-    std::fill(out, out + a.n * b.n, 0.0);
+    clear(out, a.n * b.n);
     for_each_meeting_pair(a, b, [&](size_t i, size_t j, const Shape& sa, const Shape& sb, uint64_t common) {
         out[static_cast<int64_t>(i) * step_a + static_cast<int64_t>(j) * step_b] =
             common == kNoCount ? -1 : iou_of(sa, sb, common, iscrowd[j] != 0);
@@ -221,7 +262,7 @@ void overlap_iou(const Rles& a, const Rles& b, const uint8_t* iscrowd, SizeMisma
 
 void overlap_intersection(const Rles& a, const Rles& b, uint64_t* out) {
     require_one_size(a, b);
-    std::fill(out, out + a.n * b.n, uint64_t{0});
+    clear(out, a.n * b.n);
     for_each_meeting_pair(
         a, b, [&](size_t i, size_t j, const Shape&, const Shape&, uint64_t common) { out[i * b.n + j] = common; });
 }
@@ -293,18 +334,22 @@ void overlap_nms(const Rles& masks, double threshold, uint8_t* keep) {
         }
     }
     Group group;
-    for (size_t i = 0; i < masks.n; ++i) group.shapes.push_back(shape_of(masks, i));
+    group.shapes.resize(masks.n);
+    parallel_for(masks.n, kGrainMasks, [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) group.shapes[i] = shape_of(masks, i);
+    });
     group.lay_out(0, masks.n);
     const uint64_t* words = group.words.data();
+    ShapeBoxes kept(masks.n);
     for (size_t j = 0; j < masks.n; ++j) {
         const Shape& s = group.shapes[j];
-        keep[j] = 1;
-        for (size_t i = 0; i < j && keep[j] != 0; ++i) {
-            const Shape& kept = group.shapes[i];
-            if (keep[i] == 0) continue;
-            const double iou = boxes_meet(kept, s) ? iou_of(kept, s, intersect(kept, words, s, words), false) : 0;
-            if (iou > threshold) keep[j] = 0;
-        }
+        keep[j] = j == 0 || !(threshold < 0);  // below 0, even those that meet nobody go
+        kept.for_each_meeting(s, [&](size_t i) {
+            const Shape& other = group.shapes[i];
+            if (iou_of(other, s, intersect(other, words, s, words), false) > threshold) keep[j] = 0;
+            return keep[j] != 0;
+        });
+        if (keep[j] != 0) kept.set(j, s);
     }
 }
 

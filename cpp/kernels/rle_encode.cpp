@@ -7,39 +7,6 @@
 #include "support/parallel.hpp"
 #include "support/runs.hpp"
 
-namespace maskmill {
-namespace {
-
-// Collects the positions where runs end, as run lengths. Position 0 is the first pixel of the piece being scanned.
-class RunScanner {
-  public:
-    explicit RunScanner(Buffer<uint32_t>& out) : out_(out) {}
-
-    // A run ends before pixel position + i for every bit i set.
-    void changes(uint64_t bits, uint64_t position) {
-        if (bits == 0) return;
-        uint32_t* room = out_.room(64);
-        size_t k = 0;
-        do {
-            const uint64_t at = position + static_cast<uint64_t>(std::countr_zero(bits));
-            room[k++] = checked_run(at - start_);
-            start_ = at;
-            bits &= bits - 1;
-        } while (bits != 0);
-        out_.advance(k);
-    }
-    // Length of the run that is open at the end of the piece.
-    uint64_t tail(uint64_t end) const { return end - start_; }
-    void finish(uint64_t end) { out_.push(checked_run(tail(end))); }
-
-  private:
-    Buffer<uint32_t>& out_;
-    uint64_t start_ = 0;
-};
-
-}  // namespace
-}  // namespace maskmill
-
 #define MASKMILL_SIMD_FILE "kernels/rle_encode.inl"
 #include "support/simd_foreach.hpp"
 

@@ -1,5 +1,8 @@
 #include "kernels/setops.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "support/parallel.hpp"
 #include "support/runs.hpp"
 
@@ -7,6 +10,65 @@ namespace maskmill {
 namespace {
 
 constexpr size_t kGrainRuns = 1 << 14;
+
+// The pixels of a mask as bits in column order: quicker to combine than runs where these are short.
+class Bits {
+  public:
+    explicit Bits(uint64_t pixels) : pixels_(pixels) { words_.resize(pixels / 64 + 1); }
+
+    uint64_t pixels() const { return pixels_; }
+
+    void load(std::span<const uint32_t> runs) {
+        std::fill(words_.begin(), words_.end(), uint64_t{0});
+        // First a bit where the value changes. The word that is being filled is only written, never read back.
+        uint64_t at = 0, word = 0, bits = 0;
+        for (const uint32_t run : runs) {
+            at += run;
+            bits = (at / 64 == word ? bits : 0) ^ uint64_t { 1 } << (at % 64);
+            word = at / 64;
+            words_.data()[word] = bits;
+        }
+        uint64_t before = 0;
+        for (uint64_t& w : words_) {
+            uint64_t x = w;
+            for (int by = 1; by < 64; by *= 2) x ^= x << by;
+            w = x ^ before;
+            before = uint64_t{0} - (w >> 63);
+        }
+    }
+    // Pixel = bit (this + 2 * other) of `table`.
+    void combine(const Bits& other, unsigned table) {
+        uint64_t when[4];
+        for (unsigned k = 0; k < 4; ++k) when[k] = uint64_t{0} - (table >> k & 1);
+        uint64_t* const p = words_.data();
+        const uint64_t* const q = other.words_.data();
+        for (size_t w = 0; w < pixels_ / 64 + 1; ++w) {
+            const uint64_t a = p[w], b = q[w];
+            p[w] = (~a & ~b & when[0]) | (a & ~b & when[1]) | (~a & b & when[2]) | (a & b & when[3]);
+        }
+    }
+    void append_runs(Buffer<uint32_t>& out) const {
+        RunScanner scan(out);
+        uint64_t before = 0;
+        for (uint64_t w = 0; w * 64 < pixels_; ++w) {
+            const uint64_t x = words_.data()[w], rest = pixels_ - w * 64;
+            const uint64_t valid = rest >= 64 ? ~uint64_t{0} : (uint64_t{1} << rest) - 1;
+            scan.changes((x ^ (x << 1 | before)) & valid, w * 64);
+            before = x >> 63;
+        }
+        scan.finish(pixels_);
+    }
+
+  private:
+    uint64_t pixels_;
+    Scratch<uint64_t> words_;  // bits beyond the last pixel: anything
+};
+
+// Whether the runs of this many masks are so short, or so hard to guess, that bits are quicker (measured): a mask is
+// made bits once, but its runs are walked on every level of the tree.
+bool prefer_bits(uint64_t runs, uint64_t masks, uint64_t pixels) {
+    return runs / masks > pixels / (masks == 2 ? 12 : 64);
+}
 
 // Reduces masks [begin, end) of one group as a tree, appending to `out`.
 void reduce(const Rles& masks, size_t begin, size_t end, unsigned table, uint64_t pixels, Buffer<uint32_t>& out) {
@@ -23,6 +85,25 @@ void reduce(const Rles& masks, size_t begin, size_t end, unsigned table, uint64_
     reduce(masks, begin, middle, table, pixels, left);
     reduce(masks, middle, end, table, pixels, right);
     combine_runs({left.data(), left.size()}, {right.data(), right.size()}, table, pixels, out);
+}
+
+// The same by bits, from several threads.
+void reduce_bits(const Rles& masks, size_t begin, size_t end, unsigned table, Bits& out) {
+    const size_t runs = static_cast<size_t>(masks.offsets[end] - masks.offsets[begin]);
+    const size_t pieces = std::min({(end - begin) / 2 + 1, runs / (4 * kGrainRuns) + 1, size_t{8}});
+    std::vector<Bits> parts;
+    for (size_t p = 1; p < pieces; ++p) parts.emplace_back(out.pixels());
+    const auto start = [&](size_t p) { return begin + (end - begin) * p / pieces; };
+    parallel_run(pieces, [&](size_t p) {
+        Bits& part = p == 0 ? out : parts[p - 1];
+        Bits next(out.pixels());
+        part.load(masks.runs(start(p)));
+        for (size_t i = start(p) + 1; i < start(p + 1); ++i) {
+            next.load(masks.runs(i));
+            part.combine(next, table);
+        }
+    });
+    for (const Bits& part : parts) out.combine(part, table);
 }
 
 unsigned table_of(GroupOp op) {
@@ -49,8 +130,18 @@ Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, 
             }
             check_sum(i, masks.runs(i), pixels);
         }
+        const auto runs = static_cast<uint64_t>(masks.offsets[end] - masks.offsets[begin]);
         if (begin == end) {
             combine_runs({}, {}, 0, pixels, out);
+        } else if (end - begin > 1 && prefer_bits(runs, end - begin, pixels)) {
+            Bits bits(pixels);
+            reduce_bits(masks, op == GroupOp::first_only ? begin + 1 : begin, end, table_of(op), bits);
+            if (op == GroupOp::first_only) {
+                Bits first(pixels);
+                first.load(masks.runs(begin));
+                bits.combine(first, 0b0100);
+            }
+            bits.append_runs(out);
         } else if (op == GroupOp::first_only && end - begin > 1) {
             Buffer<uint32_t> others;
             reduce(masks, begin + 1, end, 0b1110, pixels, others);
@@ -74,16 +165,50 @@ Runs setops_pairs(const Rles& a, const Rles& b, unsigned table) {
         }
         check_sum(i, a.runs(i), a.pixels(i));
         check_sum(i, b.runs(i), b.pixels(i));
-        combine_runs(a.runs(i), b.runs(i), table, a.pixels(i), out);
+        if (prefer_bits(a.run_count(i) + b.run_count(i), 2, a.pixels(i))) {
+            Bits left(a.pixels(i)), right(a.pixels(i));
+            left.load(a.runs(i));
+            right.load(b.runs(i));
+            left.combine(right, table);
+            left.append_runs(out);
+        } else {
+            combine_runs(a.runs(i), b.runs(i), table, a.pixels(i), out);
+        }
     });
 }
 
 Runs setops_complement(const Rles& masks) {
     const size_t grain = masks.n * kGrainRuns / (masks.total_runs() + 1) + 1;
-    return parallel_ragged<uint32_t>(masks.n, grain, [&](size_t i, Buffer<uint32_t>& out) {
-        check_sum(i, masks.runs(i), masks.pixels(i));
-        combine_runs(masks.runs(i), {}, 0b0101, masks.pixels(i), out);
+    // Without zero runs inside, a background run of no length at the start is all that comes or goes.
+    Runs out;
+    out.offsets.resize(masks.n + 1);
+    int64_t* const lengths = out.offsets.data() + 1;
+    parallel_for(masks.n, grain, [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) {
+            const auto runs = masks.runs(i);
+            check_sum(i, runs, masks.pixels(i));
+            const bool plain = masks.pixels(i) > 0 && !has_inner_zero(runs);
+            lengths[i] = !plain ? -1 : static_cast<int64_t>(runs[0] == 0 ? runs.size() - 1 : runs.size() + 1);
+        }
     });
+    if (std::find(lengths, lengths + masks.n, -1) != lengths + masks.n) {
+        return parallel_ragged<uint32_t>(masks.n, grain, [&](size_t i, Buffer<uint32_t>& values) {
+            combine_runs(masks.runs(i), {}, 0b0101, masks.pixels(i), values);
+        });
+    }
+    out.offsets[0] = 0;
+    for (size_t i = 0; i < masks.n; ++i) out.offsets[i + 1] += out.offsets[i];
+    out.values.resize(static_cast<size_t>(out.offsets[masks.n]));
+    parallel_for(masks.n, grain, [&](size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) {
+            const auto runs = masks.runs(i);
+            uint32_t* to = out.values.data() + out.offsets[i];
+            const size_t skip = runs[0] == 0;
+            if (skip == 0) *to++ = 0;
+            std::memcpy(to, runs.data() + skip, (runs.size() - skip) * sizeof(uint32_t));
+        }
+    });
+    return out;
 }
 
 }  // namespace maskmill

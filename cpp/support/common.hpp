@@ -117,6 +117,7 @@ class Scratch {
         size_ = size;
     }
     T* data() { return data_; }
+    const T* data() const { return data_; }
     T* begin() { return data_; }
     T* end() { return data_ + size_; }
 

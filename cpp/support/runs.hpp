@@ -1,6 +1,7 @@
 // Walking and writing runs: what the kernels on run-length masks have in common.
 #pragma once
 
+#include <bit>
 #include <span>
 
 #include "support/common.hpp"
@@ -11,11 +12,11 @@ namespace maskmill {
     throw std::invalid_argument("mask " + std::to_string(mask) + ": " + what);
 }
 
-inline uint64_t sum_of(std::span<const uint32_t> runs) {
-    uint64_t sum = 0;
-    for (const uint32_t run : runs) sum += run;
-    return sum;
-}
+uint64_t sum_of(std::span<const uint32_t> runs);
+// Sum of every second run, from the second on.
+uint64_t area_of(std::span<const uint32_t> runs);
+// Whether there is a run of no length behind the first.
+bool has_inner_zero(std::span<const uint32_t> runs);
 
 // Every kernel that turns positions into addresses calls this first: the runs are the user's.
 inline void check_sum(size_t mask, std::span<const uint32_t> runs, uint64_t pixels) {
@@ -61,6 +62,46 @@ void for_each_segment(std::span<const uint32_t> runs, uint64_t height, Visit&& v
     });
 }
 
+// The rows and columns that hold foreground, ends excluded; x0 == x1 where there is none.
+struct Extent {
+    uint64_t x0 = 0, x1 = 0, y0 = 0, y1 = 0;
+};
+
+// The runs must sum to `pixels`. Looks at the ends only, once every row is known to hold foreground.
+inline Extent extent_of(std::span<const uint32_t> runs, uint64_t height, uint64_t pixels) {
+    size_t last = runs.size() / 2 * 2;  // behind the last foreground run
+    uint64_t end = runs.size() % 2 == 1 ? pixels - runs.back() : pixels;
+    while (last > 0 && runs[last - 1] == 0) {
+        end -= runs[last - 2];
+        last -= 2;
+    }
+    if (last == 0) return {};
+    size_t j = 0;
+    uint64_t at = runs[0];
+    for (; runs[j + 1] == 0; at += runs[j]) j += 2;
+    Extent e{at / height, (end - 1) / height + 1, height, 0};
+    uint64_t column = e.x0 * height;  // where the column of this run begins: most runs end in it or the next
+    for (;;) {
+        const uint64_t length = runs[j + 1];
+        if (length > 0) {
+            if (at - column >= height) column = at - column < 2 * height ? column + height : at / height * height;
+            const uint64_t y0 = at - column, y1 = y0 + length;
+            if (y1 > height) {  // on to the top of the next column
+                e.y0 = 0;
+                e.y1 = height;
+                break;
+            }
+            e.y0 = y0 < e.y0 ? y0 : e.y0;
+            e.y1 = y1 > e.y1 ? y1 : e.y1;
+            if (e.y1 - e.y0 == height) break;
+        }
+        j += 2;
+        if (j >= last) break;
+        at += length + runs[j];
+    }
+    return e;
+}
+
 // Writes canonical runs from foreground intervals in rising order; touching intervals become one.
 class RunWriter {
   public:
@@ -92,6 +133,33 @@ class RunWriter {
     Buffer<uint32_t>& out_;
     uint64_t begin_ = 0, end_ = 0;
     bool started_ = false;
+};
+
+// Collects the positions where runs end, as run lengths. Position 0 is the first pixel of the piece being scanned.
+class RunScanner {
+  public:
+    explicit RunScanner(Buffer<uint32_t>& out) : out_(out) {}
+
+    // A run ends before pixel position + i for every bit i set.
+    void changes(uint64_t bits, uint64_t position) {
+        if (bits == 0) return;
+        uint32_t* room = out_.room(64);
+        size_t k = 0;
+        do {
+            const uint64_t at = position + static_cast<uint64_t>(std::countr_zero(bits));
+            room[k++] = checked_run(at - start_);
+            start_ = at;
+            bits &= bits - 1;
+        } while (bits != 0);
+        out_.advance(k);
+    }
+    // Length of the run that is open at the end of the piece.
+    uint64_t tail(uint64_t end) const { return end - start_; }
+    void finish(uint64_t end) { out_.push(checked_run(tail(end))); }
+
+  private:
+    Buffer<uint32_t>& out_;
+    uint64_t start_ = 0;
 };
 
 // Where the value changes, as positions; after the last run, "never".
