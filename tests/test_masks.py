@@ -271,11 +271,24 @@ def test_save_and_load(masks, tmp_path, mmap):
 
 
 def test_load_maps_the_file(masks, tmp_path):
-    masks.save(tmp_path / "a.npz")
-    counts = Masks.load(tmp_path / "a.npz", mmap=True).counts
-    while isinstance(counts, np.ndarray) and not isinstance(counts, np.memmap):
-        counts = counts.base
-    assert isinstance(counts, np.memmap)
+    for some in (masks, masks[:1], masks[2:]):
+        some.save(tmp_path / "a.npz")
+        loaded = Masks.load(tmp_path / "a.npz", mmap=True)
+        for array in (loaded.counts, loaded.offsets, loaded.sizes):
+            assert array.ctypes.data % 64 == 0
+            while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+                array = array.base
+            assert isinstance(array, np.memmap)
+        with np.load(tmp_path / "a.npz") as file:
+            assert np.array_equal(file["counts"], some.counts)
+        np.savez(tmp_path / "b.npz", counts=some.counts, offsets=some.offsets, sizes=some.sizes)
+        assert Masks.load(tmp_path / "b.npz", mmap=True) == some
+
+
+def test_arrays_that_are_not_aligned(masks):
+    raw = np.frombuffer(b"x" + masks.counts.tobytes(), np.uint8)[1:].view(np.uint32)
+    assert not raw.flags.aligned
+    assert Masks(raw, masks.offsets, masks.sizes) == masks
 
 
 def test_load_refuses(masks, tmp_path):

@@ -11,8 +11,13 @@ namespace maskmill {
 
 namespace py = pybind11;
 
+// A C-contiguous array of T. As an argument it is taken by a caster of our own, see below.
 template <class T>
-using Array = py::array_t<T, py::array::c_style>;
+class Array : public py::array_t<T, py::array::c_style> {
+  public:
+    using Base = py::array_t<T, py::array::c_style>;
+    using Base::Base;
+};
 
 // The array itself: never a converted copy, so that pointers into it stay good while the caller holds the object.
 template <class T>
@@ -100,3 +105,39 @@ inline Rles rles(Counts counts, Offsets offsets) {
 }
 
 }  // namespace maskmill
+
+namespace pybind11::detail {
+
+template <class T>
+struct handle_type_name<maskmill::Array<T>> : handle_type_name<array_t<T, array::c_style>> {};
+
+// pybind11's own caster goes through PyArray_FromAny, which costs more than the kernel does for one small mask. This
+// one never converts, whatever the argument allows; it copies only what is not aligned, as parts of a mapped file may be.
+template <class T>
+struct pyobject_caster<maskmill::Array<T>> {
+    using type = maskmill::Array<T>;
+
+    bool load(handle src, bool /*convert*/) {
+        if (!is_plain(src.ptr()) && !type::check_(src)) return false;
+        const bool aligned = check_flags(src.ptr(), npy_api::NPY_ARRAY_ALIGNED_);
+        value = aligned ? reinterpret_borrow<type>(src)
+                        : reinterpret_steal<type>(npy_api::get().PyArray_NewCopy_(src.ptr(), 0));
+        return static_cast<bool>(value);
+    }
+
+    static handle cast(const handle& src, return_value_policy /*policy*/, handle /*parent*/) { return src.inc_ref(); }
+
+    PYBIND11_TYPE_CASTER(type, handle_type_name<type>::name);
+
+  private:
+    // What nearly all arguments are; what is not may still be equivalent.
+    static bool is_plain(const PyObject* object) {
+        if (Py_TYPE(object) != npy_api::get().PyArray_Type_) return false;
+        const auto* descr = array_descriptor_proxy(array_proxy(object)->descr);
+        return descr->type_num == npy_format_descriptor<T>::value &&
+               (descr->byteorder == '=' || descr->byteorder == '|') &&
+               check_flags(object, npy_api::NPY_ARRAY_C_CONTIGUOUS_);
+    }
+};
+
+}  // namespace pybind11::detail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,13 +12,42 @@ Runs: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64]]
 """Masks as counts and offsets."""
 Masks: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
 """Masks as counts, offsets and sizes."""
+Arrays: TypeAlias = tuple[ArrayLike, ArrayLike, ArrayLike]
+"""What can be made such."""
 
 
 UINT32, INT64 = np.dtype(np.uint32), np.dtype(np.int64)
 
 
+def on_runs(kernel: Callable[..., Any], counts: ArrayLike, offsets: ArrayLike) -> Any:
+    """kernel(counts, offsets). Arrays that a kernel can take as they are go there at once: for one small mask, any
+    check costs more than the work. What a kernel refuses is checked here: it is converted, or its fault is told."""
+    try:
+        return kernel(counts, offsets)
+    except (TypeError, ValueError):
+        return kernel(*runs(counts, offsets))
+
+
+def on_masks(
+    kernel: Callable[..., Any], counts: ArrayLike, offsets: ArrayLike, sizes_: ArrayLike, *rest: Any
+) -> Any:
+    """kernel(counts, offsets, sizes, *rest), as `on_runs`."""
+    try:
+        return kernel(counts, offsets, sizes_, *rest)
+    except (TypeError, ValueError):
+        return kernel(*masks(counts, offsets, sizes_), *rest)
+
+
+def on_pairs(kernel: Callable[..., Any], a: Arrays, b: Arrays, *rest: Any) -> Any:
+    """kernel(*a, *b, *rest), as `on_runs`."""
+    try:
+        return kernel(*a, *b, *rest)
+    except (TypeError, ValueError):
+        return kernel(*masks(*a), *masks(*b), *rest)
+
+
 def _fits(value: ArrayLike, dtype: DTypeLike) -> bool:
-    """Whether kernels can take a value as it is: for one small mask, this check is most of a call."""
+    """Whether kernels can take a value as it is."""
     return type(value) is np.ndarray and value.dtype is dtype and value.flags.c_contiguous
 
 
@@ -64,9 +93,8 @@ def sizes(value: ArrayLike, n: int) -> NDArray[np.int64]:
 
 def same_size(shape: tuple[int, ...], n: int) -> NDArray[np.int64]:
     """(N, 2) image sizes: the shape of all."""
-    out = np.empty((n, 2), np.int64)
-    out[:] = shape
-    return out
+    out = np.array([shape], INT64)
+    return out if n == 1 else out.repeat(n, axis=0)
 
 
 def choice(value: str, name: str, numbers: Mapping[str, int]) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -53,6 +55,28 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+_ALIGNMENT = 64
+_PADDING = 0xD935  # the kind of extra field that Android's zipalign uses for this
+
+
+def write_npz(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """An uncompressed `.npz` whose arrays lie where the processor likes them, so that they can be used as mapped."""
+    import zipfile
+
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            head = io.BytesIO()
+            np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+            info = zipfile.ZipInfo(f"{name}.npy")
+            # Before the data: the local header of 30 bytes, the name, the 64-bit sizes (20), and this padding (4 + n).
+            used = file.tell() + 30 + len(info.filename) + 20 + 4
+            padding = -used % _ALIGNMENT
+            info.extra = struct.pack("<HH", _PADDING, padding) + bytes(padding)
+            with archive.open(info, "w", force_zip64=True) as member:
+                member.write(head.getvalue())
+                member.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
 def read_npz(path: Path, names: Sequence[str], *, mmap: bool) -> dict[str, NDArray[Any]]:
     """Arrays of an `.npz` file; mapped from disk if stored uncompressed and mmap is set. Never unpickles."""
     import zipfile
@@ -94,4 +118,6 @@ def _map_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     start = info.header_offset + 30 + name_length + extra_length + header
     if 0 in shape:
         return np.empty(shape, dtype)
-    return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    mapped = np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    # np.savez puts arrays at any place; what is not aligned would be copied by every call.
+    return mapped if mapped.flags.aligned else np.array(mapped)

@@ -40,8 +40,7 @@ def window(
     >>> rle.decode(counts, offsets, sizes)[0].tolist()
     [[1, 0], [1, 0]]
     """
-    masks = _check.masks(counts, offsets, sizes)
-    n = len(masks[2])
+    n = max(np.size(offsets) - 1, 0)
     box = _check.integers(boxes, _check.INT64, "boxes")
     if box.shape == (4,):
         box = np.ascontiguousarray(np.broadcast_to(box, (n, 4)))
@@ -49,8 +48,8 @@ def window(
         box = box.reshape(0, 4)
     if box.shape != (n, 4):
         raise ValueError(f"boxes must be one (x, y, width, height) or have shape ({n}, 4), not {box.shape}")
-    runs: _check.Runs = kernels(backend).geometry_window(*masks, box, fill)
-    return *runs, np.ascontiguousarray(box[:, [3, 2]])
+    runs: _check.Runs = _check.on_masks(kernels(backend).geometry_window, counts, offsets, sizes, box, fill)
+    return *runs, box[:, 3:1:-1].copy()
 
 
 def flip(
@@ -63,15 +62,14 @@ def flip(
     backend: str | None = None,
 ) -> _check.Masks:
     """Mirror left-right (horizontal), top-bottom (vertical), or both (a turn by 180 degrees)."""
-    masks = _check.masks(counts, offsets, sizes)
-    runs: _check.Runs = kernels(backend).geometry_flip(*masks, horizontal, vertical)
-    return *runs, masks[2]
+    kernel = kernels(backend).geometry_flip
+    runs: _check.Runs = _check.on_masks(kernel, counts, offsets, sizes, horizontal, vertical)
+    return *runs, _check.sizes(sizes, len(runs[1]) - 1)
 
 
 def transpose(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> _check.Masks:
     """Exchange rows and columns."""
-    masks = _check.masks(counts, offsets, sizes)
-    runs: _check.Runs = kernels(backend).geometry_transpose(*masks)
-    return *runs, np.ascontiguousarray(masks[2][:, ::-1])
+    runs: _check.Runs = _check.on_masks(kernels(backend).geometry_transpose, counts, offsets, sizes)
+    return *runs, np.ascontiguousarray(_check.sizes(sizes, len(runs[1]) - 1)[:, ::-1])

@@ -441,10 +441,10 @@ class Masks:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an `.npz` file (uncompressed, so that `load` can map it), by way of a temporary name beside it."""
-        from maskmill._files import written_whole
+        from maskmill._files import write_npz, written_whole
 
         with written_whole(Path(path)) as file:
-            np.savez(file, counts=self.counts, offsets=self.offsets, sizes=self.sizes)
+            write_npz(file, {"counts": self.counts, "offsets": self.offsets, "sizes": self.sizes})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> Masks:

@@ -29,7 +29,7 @@ def components(
     parent : (M,) int64, the mask each component is of
     """
     found: tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
-    found = kernels(backend).morphology_components(*_check.masks(counts, offsets, sizes), connectivity)
+    found = _check.on_masks(kernels(backend).morphology_components, counts, offsets, sizes, connectivity)
     return found
 
 
@@ -42,8 +42,8 @@ def fill_holes(
     backend: str | None = None,
 ) -> _check.Runs:
     """Fill background that is not connected to the image border. `connectivity` is the foreground's."""
-    runs: _check.Runs = kernels(backend).morphology_fill_holes(
-        *_check.masks(counts, offsets, sizes), connectivity
+    runs: _check.Runs = _check.on_masks(
+        kernels(backend).morphology_fill_holes, counts, offsets, sizes, connectivity
     )
     return runs
 
@@ -58,8 +58,8 @@ def remove_small(
     backend: str | None = None,
 ) -> _check.Runs:
     """Remove components of fewer than `min_area` pixels."""
-    runs: _check.Runs = kernels(backend).morphology_remove_small(
-        *_check.masks(counts, offsets, sizes), int(min_area), connectivity
+    runs: _check.Runs = _check.on_masks(
+        kernels(backend).morphology_remove_small, counts, offsets, sizes, int(min_area), connectivity
     )
     return runs
 
@@ -81,8 +81,8 @@ def dilate(
         Euclidean (dx**2 + dy**2 <= radius**2) or Chebyshev distance.
     """
     disc = _check.choice(shape, "shape", SHAPES)
-    runs: _check.Runs = kernels(backend).morphology_dilate(
-        *_check.masks(counts, offsets, sizes), float(radius), bool(disc)
+    runs: _check.Runs = _check.on_masks(
+        kernels(backend).morphology_dilate, counts, offsets, sizes, float(radius), bool(disc)
     )
     return runs
 
@@ -99,8 +99,8 @@ def erode(
 ) -> _check.Runs:
     """Foreground that is farther than `radius` pixels from the background, and from the image's outside if `border`."""
     disc = _check.choice(shape, "shape", SHAPES)
-    runs: _check.Runs = kernels(backend).morphology_erode(
-        *_check.masks(counts, offsets, sizes), float(radius), bool(disc), border
+    runs: _check.Runs = _check.on_masks(
+        kernels(backend).morphology_erode, counts, offsets, sizes, float(radius), bool(disc), border
     )
     return runs
 

@@ -43,5 +43,5 @@ def trace(
     """
     bridge = _check.choice(rule, "rule", RULES)
     return Polygons(
-        *kernels(backend).outlines_trace(*_check.masks(counts, offsets, sizes), connectivity, bool(bridge))
+        *_check.on_masks(kernels(backend).outlines_trace, counts, offsets, sizes, connectivity, bool(bridge))
     )

@@ -39,18 +39,17 @@ def iou(
     >>> overlap.iou(a, b).round(3).tolist()
     [[0.333]]
     """
-    first, second = _check.masks(*a), _check.masks(*b)
-    n = len(second[2])
+    n = max(np.size(b[1]) - 1, 0)
     crowd = np.zeros(n, np.uint8) if iscrowd is None else np.ascontiguousarray(iscrowd, dtype=np.uint8)
     if crowd.shape != (n,):
         raise ValueError(f"iscrowd must have shape ({n},), not {crowd.shape}")
-    out: NDArray[np.float64] = kernels(backend).overlap_iou(*first, *second, crowd)
+    out: NDArray[np.float64] = _check.on_pairs(kernels(backend).overlap_iou, a, b, crowd)
     return out
 
 
 def intersection(a: _Masks, b: _Masks, *, backend: str | None = None) -> NDArray[np.uint64]:
     """Pixels in common of all masks of `a` with all of `b`: (len(a), len(b)) uint64."""
-    out: NDArray[np.uint64] = kernels(backend).overlap_intersection(*_check.masks(*a), *_check.masks(*b))
+    out: NDArray[np.uint64] = _check.on_pairs(kernels(backend).overlap_intersection, a, b)
     return out
 
 
@@ -66,7 +65,7 @@ def nms(
 
     A mask goes when its IoU with one that stayed before it is above `threshold`.
     """
-    out: NDArray[np.bool_] = kernels(backend).overlap_nms(
-        *_check.masks(counts, offsets, sizes), float(threshold)
+    out: NDArray[np.bool_] = _check.on_masks(
+        kernels(backend).overlap_nms, counts, offsets, sizes, float(threshold)
     )
     return out

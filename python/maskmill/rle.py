@@ -162,7 +162,7 @@ def to_labels(
 
 def to_strings(counts: ArrayLike, offsets: ArrayLike, *, backend: str | None = None) -> list[bytes]:
     """COCO's string code of each mask."""
-    chars, ends = kernels(backend).rle_to_string(*_check.runs(counts, offsets))
+    chars, ends = _check.on_runs(kernels(backend).rle_to_string, counts, offsets)
     data = chars.tobytes()
     bounds = ends.tolist()
     return [data[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
@@ -186,7 +186,7 @@ def from_strings(
 
 def area(counts: ArrayLike, offsets: ArrayLike, *, backend: str | None = None) -> NDArray[np.uint64]:
     """Foreground pixels of each mask, (N,) uint64."""
-    out: NDArray[np.uint64] = kernels(backend).rle_area(*_check.runs(counts, offsets))
+    out: NDArray[np.uint64] = _check.on_runs(kernels(backend).rle_area, counts, offsets)
     return out
 
 
@@ -194,13 +194,13 @@ def bbox(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> NDArray[np.float64]:
     """Boxes of the foreground as (N, 4) float64: x, y, width, height in pixels; zeros for empty masks."""
-    out: NDArray[np.float64] = kernels(backend).rle_bbox(*_check.masks(counts, offsets, sizes))
+    out: NDArray[np.float64] = _check.on_masks(kernels(backend).rle_bbox, counts, offsets, sizes)
     return out
 
 
 def check(counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None) -> None:
     """Raise ValueError, naming the mask, unless all masks are canonical: complete, and no zero run but the first."""
-    kernels(backend).rle_check(*_check.masks(counts, offsets, sizes))
+    _check.on_masks(kernels(backend).rle_check, counts, offsets, sizes)
 
 
 def normalize(
@@ -213,5 +213,5 @@ def normalize(
     ValueError
         If the runs of a mask do not sum to its pixels.
     """
-    runs: _check.Runs = kernels(backend).rle_normalize(*_check.masks(counts, offsets, sizes))
+    runs: _check.Runs = _check.on_masks(kernels(backend).rle_normalize, counts, offsets, sizes)
     return runs

@@ -68,9 +68,8 @@ def pairs(
     >>> setops.pairs(a, b, "difference")[0].tolist()
     [0, 1, 2]
     """
-    runs: _check.Runs = kernels(backend).setops_pairs(
-        *_check.masks(*a), *_check.masks(*b), _check.choice(op, "op", PAIR_OPS)
-    )
+    table = _check.choice(op, "op", PAIR_OPS)
+    runs: _check.Runs = _check.on_pairs(kernels(backend).setops_pairs, a, b, table)
     return runs
 
 
@@ -78,5 +77,5 @@ def complement(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Exchange foreground and background."""
-    runs: _check.Runs = kernels(backend).setops_complement(*_check.masks(counts, offsets, sizes))
+    runs: _check.Runs = _check.on_masks(kernels(backend).setops_complement, counts, offsets, sizes)
     return runs
