@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,15 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def kernels(backend: str):
     return _backend.kernels(backend)
+
+
+@pytest.fixture
+def both() -> tuple[Any, Any]:
+    """Both backends, to be compared with each other."""
+    missing = [reason for reason in map(_backend.why_missing, BACKENDS) if reason]
+    if missing:
+        pytest.skip(missing[0])
+    return _backend.kernels("cpp"), _backend.kernels("numba")
 
 
 @pytest.fixture(scope="session")

@@ -118,3 +118,24 @@ FAR_PIXELS = [(FAR_SIDE - 1, 2**15 * k - 1) for k in (1, 2, 3, 4)]
 def far_mask() -> Arrays:
     """Four pixels in an image whose positions need more than 32 bits."""
     return masks_of_runs([[2**32 - 1, 1] * 4], [(FAR_SIDE, FAR_SIDE)])
+
+
+# Polygons
+
+Polygon: TypeAlias = Sequence[Any]
+"""Rings, each flat or (K, 2)."""
+
+
+def flat(polygons: Sequence[Polygon]) -> tuple[NDArray[Any], ...]:
+    """Points, rings and masks, as the kernels take them."""
+    rings = [np.asarray(ring, np.float64).reshape(-1, 2) for polygon in polygons for ring in polygon]
+    points = np.concatenate([np.empty((0, 2)), *rings])
+    ring_ends = np.cumsum([0, *(len(ring) for ring in rings)], dtype=np.int64)
+    mask_ends = np.cumsum([0, *(len(polygon) for polygon in polygons)], dtype=np.int64)
+    return points, ring_ends, mask_ends
+
+
+def assert_same(got: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]]) -> None:
+    for a, b in zip(got, expected, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b, strict=True)
