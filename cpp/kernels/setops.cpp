@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "support/parallel.hpp"
+#include "support/pixel_bits.hpp"
 #include "support/runs.hpp"
 
 namespace maskmill {
@@ -13,43 +14,22 @@ namespace {
 
 constexpr size_t kGrainRuns = 1 << 14;
 
-// The pixels of a mask as bits in column order: quicker to combine than runs where these are short.
-class Bits {
+// A mask as bits: quicker to combine than runs where these are short.
+class Bits : public PixelBits {
   public:
-    explicit Bits(uint64_t pixels) : pixels_(pixels) { words_.resize(pixels / 64 + 1); }
+    using PixelBits::PixelBits;
 
-    uint64_t pixels() const { return pixels_; }
-
-    void load(std::span<const uint32_t> runs) {
-        std::fill(words_.begin(), words_.end(), uint64_t{0});
-        // First a bit where the value changes. The word that is being filled is only written, never read back.
-        uint64_t at = 0, word = 0, bits = 0;
-        for (const uint32_t run : runs) {
-            at += run;
-            bits = (at / 64 == word ? bits : 0) ^ uint64_t { 1 } << (at % 64);
-            word = at / 64;
-            words_.data()[word] = bits;
-        }
-        uint64_t before = 0;
-        for (uint64_t& w : words_) {
-            uint64_t x = w;
-            for (int by = 1; by < 64; by *= 2) x ^= x << by;
-            w = x ^ before;
-            before = uint64_t{0} - (w >> 63);
-        }
-    }
     // Pixel = bit (this + 2 * other) of `table`.
     void combine(const Bits& other, unsigned table) {
         uint64_t when[4];
         for (unsigned k = 0; k < 4; ++k) when[k] = uint64_t{0} - (table >> k & 1);
         uint64_t* const p = words_.data();
         const uint64_t* const q = other.words_.data();
-        for (size_t w = 0; w < pixels_ / 64 + 1; ++w) {
+        for (size_t w = 0; w < pixels() / 64 + 1; ++w) {
             const uint64_t a = p[w], b = q[w];
             p[w] = (~a & ~b & when[0]) | (a & ~b & when[1]) | (~a & b & when[2]) | (a & b & when[3]);
         }
     }
-    void clear(bool value) { std::fill(words_.begin(), words_.end(), uint64_t{0} - uint64_t{value}); }
     // Combines with the foreground of a mask of long runs, interval by interval. Union, intersection or exclusive or.
     void paint(std::span<const uint32_t> runs, GroupOp op) {
         const auto with = [&](auto&& change) {
@@ -70,17 +50,6 @@ class Bits {
             default: return with([](uint64_t& w, uint64_t bits) { w |= bits; });
         }
     }
-    void append_runs(Buffer<uint32_t>& out) const {
-        RunScanner scan(out);
-        uint64_t before = 0;
-        for (uint64_t w = 0; w * 64 < pixels_; ++w) {
-            const uint64_t x = words_.data()[w], rest = pixels_ - w * 64;
-            const uint64_t valid = rest >= 64 ? ~uint64_t{0} : (uint64_t{1} << rest) - 1;
-            scan.changes((x ^ (x << 1 | before)) & valid, w * 64);
-            before = x >> 63;
-        }
-        scan.finish(pixels_);
-    }
 
   private:
     template <class Change>
@@ -97,9 +66,6 @@ class Bits {
         while (++at < last) change(*at, ~uint64_t{0});
         change(*last, tail);
     }
-
-    uint64_t pixels_;
-    Scratch<uint64_t> words_;  // bits beyond the last pixel: anything
 };
 
 // Whether the runs of two masks are so short, or so hard to guess, that bits are quicker (measured).
@@ -148,7 +114,7 @@ void reduce_bits(const Rles& masks, size_t begin, size_t end, GroupOp op, Bits& 
     const auto start = [&](size_t p) { return begin + (end - begin) * p / pieces; };
     parallel_run(pieces, [&](size_t p) {
         Bits& part = p == 0 ? out : parts[p - 1];
-        part.clear(op == GroupOp::intersection);
+        part.fill(op == GroupOp::intersection);
         std::optional<Bits> next;
         for (size_t i = start(p); i < start(p + 1); ++i) {
             if (masks.run_count(i) <= pixels / 64) {
