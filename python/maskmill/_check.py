@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -67,6 +68,15 @@ def same_size(shape: tuple[int, ...], n: int) -> NDArray[np.int64]:
     out = np.empty((n, 2), np.int64)
     out[:] = shape
     return out
+
+
+limits = lru_cache(maxsize=None)(np.iinfo)
+
+
+def extremes(numbers: NDArray[np.int64]) -> tuple[int, int]:
+    """Least and greatest of one or more. For a few, Python is quicker than NumPy's reductions."""
+    few = numbers.tolist() if numbers.size <= 64 else (numbers.min(), numbers.max())
+    return int(min(few)), int(max(few))
 
 
 def choice(value: str, name: str, numbers: Mapping[str, int]) -> int:
