@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "support/parallel.hpp"
+#include "support/pixel_bits.hpp"
 #include "support/runs.hpp"
 
 namespace maskmill {
@@ -11,6 +12,12 @@ namespace {
 constexpr size_t kGrainRuns = 1 << 14;
 
 size_t grain_of(const Rles& masks) { return masks.n * kGrainRuns / (masks.total_runs() + 1) + 1; }
+
+// Whether runs are so short that bits are quicker (measured).
+bool prefer_bits(std::span<const uint32_t> runs, uint64_t pixels) { return runs.size() > pixels / 32; }
+
+// The lowest n bits, or all.
+uint64_t lowest(int64_t n) { return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }
 
 struct Segment {
     uint64_t x, y0, y1;
@@ -67,33 +74,92 @@ void window(std::span<const uint32_t> runs, uint64_t height, const int64_t* box,
     if (fill) invert_last(out, first, pixels);
 }
 
-void flip(const Buffer<Segment>& segments, uint64_t height, uint64_t width, bool horizontal, bool vertical,
-          Buffer<uint32_t>& out) {
+// The pixels of a mask, or the others; and room for `target` pixels, all 0.
+void load(std::span<const uint32_t> runs, uint64_t pixels, bool background, PixelBits& bits, uint64_t target,
+          PixelBits& room) {
+    bits.resize(pixels);
+    bits.load(runs);
+    if (background) bits.invert();
+    room.resize(target);
+    room.fill(false);
+}
+
+void window_bits(const PixelBits& image, uint64_t height, uint64_t width, const int64_t* box, PixelBits& out) {
+    const auto h = static_cast<int64_t>(height), w = static_cast<int64_t>(width);
+    const int64_t x0 = std::max<int64_t>(box[0], 0), x1 = std::min(box[0] + box[2], w);
+    const int64_t y0 = std::max<int64_t>(box[1], 0), y1 = std::min(box[1] + box[3], h);
+    for (int64_t x = x0; x < x1; ++x) {
+        const int64_t to = (x - box[0]) * box[3] - box[1];
+        for (int64_t y = y0; y < y1; y += 64) {
+            out.add(static_cast<uint64_t>(to + y), image.get(static_cast<uint64_t>(x * h + y)) & lowest(y1 - y));
+        }
+    }
+}
+
+void flip_bits(const PixelBits& image, uint64_t height, uint64_t width, bool horizontal, bool vertical,
+               PixelBits& out) {
+    for (uint64_t x = 0; x < width; ++x) {
+        const uint64_t from = x * height, to = (horizontal ? width - 1 - x : x) * height;
+        for (uint64_t y = 0; y < height; y += 64) {
+            const uint64_t n = std::min<uint64_t>(height - y, 64);
+            const uint64_t bits = image.get(from + y) & lowest(static_cast<int64_t>(n));
+            if (vertical) {
+                out.add(to + height - y - n, reverse_bits(bits) >> (64 - n));
+            } else {
+                out.add(to + y, bits);
+            }
+        }
+    }
+}
+
+void transpose_bits(const PixelBits& image, uint64_t height, uint64_t width, PixelBits& out) {
+    uint64_t block[64];
+    for (uint64_t x = 0; x < width; x += 64) {
+        const uint64_t columns = std::min<uint64_t>(width - x, 64);
+        for (uint64_t y = 0; y < height; y += 64) {
+            for (uint64_t k = 0; k < 64; ++k) block[k] = k < columns ? image.get((x + k) * height + y) : 0;
+            transpose_block(block);
+            const uint64_t rows = std::min<uint64_t>(height - y, 64);
+            for (uint64_t k = 0; k < rows; ++k) out.add((y + k) * width + x, block[k]);
+        }
+    }
+}
+
+// The same pixels from the last to the first.
+void turn(std::span<const uint32_t> runs, uint64_t pixels, Buffer<uint32_t>& out) {
+    RunWriter writer(out);
+    size_t end = runs.size();
+    uint64_t at = end % 2 == 1 ? runs[--end] : 0;
+    for (; end > 0; end -= 2) {
+        writer.add(at, at + runs[end - 1]);
+        at += uint64_t{runs[end - 1]} + runs[end - 2];
+    }
+    writer.finish(pixels);
+}
+
+// One way: columns from last to first, or each from bottom to top.
+void flip(const Buffer<Segment>& segments, uint64_t height, uint64_t width, bool horizontal, Buffer<uint32_t>& out) {
     RunWriter writer(out);
     const auto add = [&](const Segment& s) {
         const uint64_t column = (horizontal ? width - 1 - s.x : s.x) * height;
-        const uint64_t y0 = vertical ? height - s.y1 : s.y0, y1 = vertical ? height - s.y0 : s.y1;
+        const uint64_t y0 = horizontal ? s.y0 : height - s.y1, y1 = horizontal ? s.y1 : height - s.y0;
         writer.add(column + y0, column + y1);
     };
     const size_t n = segments.size();
-    if (horizontal && vertical) {
-        for (size_t k = n; k-- > 0;) add(segments[k]);
-    } else if (horizontal) {  // columns from last to first, each from top to bottom
+    if (horizontal) {  // columns from last to first, each from top to bottom
         for (size_t end = n; end > 0;) {
             size_t begin = end - 1;
             while (begin > 0 && segments[begin - 1].x == segments[end - 1].x) --begin;
             for (size_t k = begin; k < end; ++k) add(segments[k]);
             end = begin;
         }
-    } else if (vertical) {  // columns from first to last, each from bottom to top
+    } else {  // columns from first to last, each from bottom to top
         for (size_t begin = 0; begin < n;) {
             size_t end = begin + 1;
             while (end < n && segments[end].x == segments[begin].x) ++end;
             for (size_t k = end; k-- > begin;) add(segments[k]);
             begin = end;
         }
-    } else {
-        for (const Segment& s : segments) add(s);
     }
     writer.finish(height * width);
 }
@@ -195,20 +261,47 @@ Runs geometry_window(const Rles& masks, const int64_t* boxes, bool fill) {
                                         std::to_string(w) + " and " + std::to_string(h));
         }
     }
-    return parallel_ragged<uint32_t>(masks.n, grain_of(masks), [&](size_t i, Buffer<uint32_t>& out) {
-        check_sum(i, masks.runs(i), masks.pixels(i));
-        window(masks.runs(i), static_cast<uint64_t>(masks.height(i)), boxes + 4 * i, fill, out);
+    return parallel_pieces<uint32_t>(masks.n, grain_of(masks), [&](size_t begin, size_t end, auto& piece) {
+        PixelBits bits, seen;
+        for (size_t i = begin; i < end; ++i) {
+            const int64_t* const box = boxes + 4 * i;
+            const auto runs = masks.runs(i);
+            const auto h = static_cast<uint64_t>(masks.height(i)), w = static_cast<uint64_t>(masks.width(i));
+            check_sum(i, runs, h * w);
+            const auto pixels = static_cast<uint64_t>(box[2]) * static_cast<uint64_t>(box[3]);
+            if (prefer_bits(runs, h * w + pixels)) {
+                load(runs, h * w, fill, bits, pixels, seen);
+                window_bits(bits, h, w, box, seen);
+                if (fill) seen.invert();
+                seen.append_runs(piece.values);
+            } else {
+                window(runs, h, box, fill, piece.values);
+            }
+            piece.close();
+        }
     });
 }
 
 Runs geometry_flip(const Rles& masks, bool horizontal, bool vertical) {
     return parallel_pieces<uint32_t>(masks.n, grain_of(masks), [&](size_t begin, size_t end, auto& piece) {
         Buffer<Segment> segments;
+        PixelBits bits, flipped;
         for (size_t i = begin; i < end; ++i) {
+            const auto runs = masks.runs(i);
             const auto h = static_cast<uint64_t>(masks.height(i)), w = static_cast<uint64_t>(masks.width(i));
-            check_sum(i, masks.runs(i), h * w);
-            collect(masks.runs(i), h, segments);
-            flip(segments, h, w, horizontal, vertical, piece.values);
+            check_sum(i, runs, h * w);
+            if (horizontal && vertical) {
+                turn(runs, h * w, piece.values);
+            } else if (!horizontal && !vertical) {
+                combine_runs(runs, {}, 0b1010, h * w, piece.values);  // a copy in canonical form
+            } else if (prefer_bits(runs, h * w)) {
+                load(runs, h * w, false, bits, h * w, flipped);
+                flip_bits(bits, h, w, horizontal, vertical, flipped);
+                flipped.append_runs(piece.values);
+            } else {
+                collect(runs, h, segments);
+                flip(segments, h, w, horizontal, piece.values);
+            }
             piece.close();
         }
     });
@@ -220,11 +313,19 @@ Runs geometry_transpose(const Rles& masks) {
         Buffer<Edge> edges;
         Buffer<int64_t> row_start;
         Buffer<uint32_t> at;
+        PixelBits bits, transposed;
         for (size_t i = begin; i < end; ++i) {
+            const auto runs = masks.runs(i);
             const auto h = static_cast<uint64_t>(masks.height(i)), w = static_cast<uint64_t>(masks.width(i));
-            check_sum(i, masks.runs(i), h * w);
-            collect(masks.runs(i), h, segments);
-            transpose(segments, edges, row_start, at, h, w, piece.values);
+            check_sum(i, runs, h * w);
+            if (prefer_bits(runs, h * w)) {
+                load(runs, h * w, false, bits, h * w, transposed);
+                transpose_bits(bits, h, w, transposed);
+                transposed.append_runs(piece.values);
+            } else {
+                collect(runs, h, segments);
+                transpose(segments, edges, row_start, at, h, w, piece.values);
+            }
             piece.close();
         }
     });

@@ -2,7 +2,7 @@
 //
 // Layout      Masks as in kernels/rle.hpp.
 // Invariants  Results are canonical. Faults name the mask.
-// Cost        O(runs of the input + runs of the result); nothing is decoded.
+// Cost        O(runs of the input + runs of the result); masks of very short runs: O(pixels / 64), as bits.
 #pragma once
 
 #include "support/common.hpp"

@@ -1,9 +1,12 @@
 #include "kernels/setops.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <optional>
 #include <vector>
 
 #include "support/parallel.hpp"
+#include "support/pixel_bits.hpp"
 #include "support/runs.hpp"
 
 namespace maskmill {
@@ -11,63 +14,68 @@ namespace {
 
 constexpr size_t kGrainRuns = 1 << 14;
 
-// The pixels of a mask as bits in column order: quicker to combine than runs where these are short.
-class Bits {
+// A mask as bits: quicker to combine than runs where these are short.
+class Bits : public PixelBits {
   public:
-    explicit Bits(uint64_t pixels) : pixels_(pixels) { words_.resize(pixels / 64 + 1); }
+    using PixelBits::PixelBits;
 
-    uint64_t pixels() const { return pixels_; }
-
-    void load(std::span<const uint32_t> runs) {
-        std::fill(words_.begin(), words_.end(), uint64_t{0});
-        // First a bit where the value changes. The word that is being filled is only written, never read back.
-        uint64_t at = 0, word = 0, bits = 0;
-        for (const uint32_t run : runs) {
-            at += run;
-            bits = (at / 64 == word ? bits : 0) ^ uint64_t { 1 } << (at % 64);
-            word = at / 64;
-            words_.data()[word] = bits;
-        }
-        uint64_t before = 0;
-        for (uint64_t& w : words_) {
-            uint64_t x = w;
-            for (int by = 1; by < 64; by *= 2) x ^= x << by;
-            w = x ^ before;
-            before = uint64_t{0} - (w >> 63);
-        }
-    }
     // Pixel = bit (this + 2 * other) of `table`.
     void combine(const Bits& other, unsigned table) {
         uint64_t when[4];
         for (unsigned k = 0; k < 4; ++k) when[k] = uint64_t{0} - (table >> k & 1);
         uint64_t* const p = words_.data();
         const uint64_t* const q = other.words_.data();
-        for (size_t w = 0; w < pixels_ / 64 + 1; ++w) {
+        for (size_t w = 0; w < pixels() / 64 + 1; ++w) {
             const uint64_t a = p[w], b = q[w];
             p[w] = (~a & ~b & when[0]) | (a & ~b & when[1]) | (~a & b & when[2]) | (a & b & when[3]);
         }
     }
-    void append_runs(Buffer<uint32_t>& out) const {
-        RunScanner scan(out);
-        uint64_t before = 0;
-        for (uint64_t w = 0; w * 64 < pixels_; ++w) {
-            const uint64_t x = words_.data()[w], rest = pixels_ - w * 64;
-            const uint64_t valid = rest >= 64 ? ~uint64_t{0} : (uint64_t{1} << rest) - 1;
-            scan.changes((x ^ (x << 1 | before)) & valid, w * 64);
-            before = x >> 63;
+    // Combines with the foreground of a mask of long runs, interval by interval. Union, intersection or exclusive or.
+    void paint(std::span<const uint32_t> runs, GroupOp op) {
+        const auto with = [&](auto&& change) {
+            for_each_interval(runs, [&](uint64_t begin, uint64_t end) { change_interval(begin, end, change); });
+        };
+        switch (op) {
+            case GroupOp::exclusive: return with([](uint64_t& w, uint64_t bits) { w ^= bits; });
+            case GroupOp::intersection: {
+                // What is to be cleared is the background.
+                const auto change = [](uint64_t& w, uint64_t bits) { w &= ~bits; };
+                uint64_t at = 0;
+                for (size_t j = 0; j < runs.size(); j += 2) {
+                    change_interval(at, at + runs[j], change);
+                    at += runs[j] + (j + 1 < runs.size() ? runs[j + 1] : 0);
+                }
+                return;
+            }
+            default: return with([](uint64_t& w, uint64_t bits) { w |= bits; });
         }
-        scan.finish(pixels_);
     }
 
   private:
-    uint64_t pixels_;
-    Scratch<uint64_t> words_;  // bits beyond the last pixel: anything
+    template <class Change>
+    void change_interval(uint64_t begin, uint64_t end, Change&& change) {
+        if (begin == end) return;
+        const uint64_t head = ~uint64_t{0} << (begin % 64), tail = ~uint64_t{0} >> (63 - (end - 1) % 64);
+        uint64_t* at = words_.data() + begin / 64;
+        uint64_t* const last = words_.data() + (end - 1) / 64;
+        if (at == last) {
+            change(*at, head & tail);
+            return;
+        }
+        change(*at, head);
+        while (++at < last) change(*at, ~uint64_t{0});
+        change(*last, tail);
+    }
 };
 
-// Whether the runs of this many masks are so short, or so hard to guess, that bits are quicker (measured): a mask is
-// made bits once, but its runs are walked on every level of the tree.
-bool prefer_bits(uint64_t runs, uint64_t masks, uint64_t pixels) {
-    return runs / masks > pixels / (masks == 2 ? 12 : 64);
+// Whether the runs of two masks are so short, or so hard to guess, that bits are quicker (measured).
+bool prefer_bits(uint64_t runs, uint64_t pixels) { return runs / 2 > pixels / 12; }
+
+// The same for a group: every run is painted once, but walked on every level of the tree; the pixels, 64 at a time,
+// are cleared and read once.
+bool prefer_bits_for_group(uint64_t runs, uint64_t masks, uint64_t pixels) {
+    return masks == 2 ? prefer_bits(runs, pixels)
+                      : runs * static_cast<uint64_t>(std::bit_width(masks - 1)) > pixels / 64;
 }
 
 // Reduces masks [begin, end) of one group as a tree, appending to `out`.
@@ -87,31 +95,38 @@ void reduce(const Rles& masks, size_t begin, size_t end, unsigned table, uint64_
     combine_runs({left.data(), left.size()}, {right.data(), right.size()}, table, pixels, out);
 }
 
-// The same by bits, from several threads.
-void reduce_bits(const Rles& masks, size_t begin, size_t end, unsigned table, Bits& out) {
-    const size_t runs = static_cast<size_t>(masks.offsets[end] - masks.offsets[begin]);
-    const size_t pieces = std::min({(end - begin) / 2 + 1, runs / (4 * kGrainRuns) + 1, size_t{8}});
-    std::vector<Bits> parts;
-    for (size_t p = 1; p < pieces; ++p) parts.emplace_back(out.pixels());
-    const auto start = [&](size_t p) { return begin + (end - begin) * p / pieces; };
-    parallel_run(pieces, [&](size_t p) {
-        Bits& part = p == 0 ? out : parts[p - 1];
-        Bits next(out.pixels());
-        part.load(masks.runs(start(p)));
-        for (size_t i = start(p) + 1; i < start(p + 1); ++i) {
-            next.load(masks.runs(i));
-            part.combine(next, table);
-        }
-    });
-    for (const Bits& part : parts) out.combine(part, table);
-}
-
 unsigned table_of(GroupOp op) {
     switch (op) {
         case GroupOp::intersection: return 0b1000;
         case GroupOp::exclusive: return 0b0110;
         default: return 0b1110;
     }
+}
+
+// The same by bits, from several threads.
+void reduce_bits(const Rles& masks, size_t begin, size_t end, GroupOp op, Bits& out) {
+    const uint64_t pixels = out.pixels();
+    const unsigned table = table_of(op);
+    const size_t runs = static_cast<size_t>(masks.offsets[end] - masks.offsets[begin]);
+    const size_t pieces = std::min({(end - begin) / 2 + 1, runs / (2 * kGrainRuns) + 1, size_t{8}});
+    std::vector<Bits> parts;
+    for (size_t p = 1; p < pieces; ++p) parts.emplace_back(pixels);
+    const auto start = [&](size_t p) { return begin + (end - begin) * p / pieces; };
+    parallel_run(pieces, [&](size_t p) {
+        Bits& part = p == 0 ? out : parts[p - 1];
+        part.fill(op == GroupOp::intersection);
+        std::optional<Bits> next;
+        for (size_t i = start(p); i < start(p + 1); ++i) {
+            if (masks.run_count(i) <= pixels / 64) {
+                part.paint(masks.runs(i), op);
+            } else {
+                if (!next) next.emplace(pixels);
+                next->load(masks.runs(i));
+                part.combine(*next, table);
+            }
+        }
+    });
+    for (const Bits& part : parts) out.combine(part, table);
 }
 
 }  // namespace
@@ -133,9 +148,9 @@ Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, 
         const auto runs = static_cast<uint64_t>(masks.offsets[end] - masks.offsets[begin]);
         if (begin == end) {
             combine_runs({}, {}, 0, pixels, out);
-        } else if (end - begin > 1 && prefer_bits(runs, end - begin, pixels)) {
+        } else if (end - begin > 1 && prefer_bits_for_group(runs, end - begin, pixels)) {
             Bits bits(pixels);
-            reduce_bits(masks, op == GroupOp::first_only ? begin + 1 : begin, end, table_of(op), bits);
+            reduce_bits(masks, op == GroupOp::first_only ? begin + 1 : begin, end, op, bits);
             if (op == GroupOp::first_only) {
                 Bits first(pixels);
                 first.load(masks.runs(begin));
@@ -165,7 +180,7 @@ Runs setops_pairs(const Rles& a, const Rles& b, unsigned table) {
         }
         check_sum(i, a.runs(i), a.pixels(i));
         check_sum(i, b.runs(i), b.pixels(i));
-        if (prefer_bits(a.run_count(i) + b.run_count(i), 2, a.pixels(i))) {
+        if (prefer_bits(a.run_count(i) + b.run_count(i), a.pixels(i))) {
             Bits left(a.pixels(i)), right(a.pixels(i));
             left.load(a.runs(i));
             right.load(b.runs(i));

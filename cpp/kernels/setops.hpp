@@ -1,9 +1,10 @@
-// Set operations on run-length masks, by walking runs.
+// Set operations on run-length masks, by walking runs or, where these are many, on bits.
 //
 // Layout      Masks as in kernels/rle.hpp.
 // Invariants  Results are canonical. Operands must have one size and complete runs; faults name the mask.
 // Reference   Boolean algebra; on canonical masks `merge` equals pycocotools' merge.
-// Cost        A pair: O(runs). A group of k: O(runs log k), as a tree of pairs. Threads over pairs and groups.
+// Cost        A pair: O(runs). A group of k: O(runs log k), as a tree of pairs, or
+//             O(runs + pixels / 64) by painting bits. Threads over pairs and groups.
 #pragma once
 
 #include "support/common.hpp"

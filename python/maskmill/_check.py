@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -95,6 +96,15 @@ def same_size(shape: tuple[int, ...], n: int) -> NDArray[np.int64]:
     """(N, 2) image sizes: the shape of all."""
     out = np.array([shape], INT64)
     return out if n == 1 else out.repeat(n, axis=0)
+
+
+limits = lru_cache(maxsize=None)(np.iinfo)
+
+
+def extremes(numbers: NDArray[np.int64]) -> tuple[int, int]:
+    """Least and greatest of one or more. For a few, Python is quicker than NumPy's reductions."""
+    few = numbers.tolist() if numbers.size <= 64 else (numbers.min(), numbers.max())
+    return int(min(few)), int(max(few))
 
 
 def choice(value: str, name: str, numbers: Mapping[str, int]) -> int:

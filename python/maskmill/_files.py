@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import zipfile
 
-# tempfile and zipfile bring every compression with them, and are imported where a file is written or read.
+# zipfile brings every compression with it, and is imported where a file is read.
 
 
 class FormatError(ValueError):
@@ -38,16 +38,16 @@ def need(module: str, extra: str) -> Any:
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to under a temporary name beside `path`, renamed at the end; after an error nothing remains."""
-    import tempfile
-
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    # Not by tempfile: its files are for their owner only, and setting that right costs as much as writing a small file.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    while True:
+        name = path.parent / f".{path.name}.{os.urandom(6).hex()}.part"
+        with suppress(FileExistsError):
+            handle = os.open(name, flags, 0o666)
+            break
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        # mkstemp makes files for their owner only; a plain open() would have asked the umask.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
         os.replace(name, path)
     except BaseException:
         with suppress(OSError):

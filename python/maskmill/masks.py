@@ -203,7 +203,11 @@ class Masks:
         if out is None:
             if len(self) == 0:
                 raise ValueError("out must be given when there are no masks: the image size is not known")
-            low, high = int(numbers.min(initial=0)), int(numbers.max(initial=0))
+            low, high = (
+                (0, len(self))
+                if values is None
+                else (int(numbers.min(initial=0)), int(numbers.max(initial=0)))
+            )
             dtype = (
                 np.min_scalar_type(high)
                 if low >= 0

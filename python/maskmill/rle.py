@@ -153,9 +153,11 @@ def to_labels(
         raise ValueError(f"values must have shape ({len(sizes)},), not {numbers.shape}")
     if out.ndim != 2 or out.dtype.kind not in "ui":
         raise ValueError(f"out must be a 2-D array of integers, not {out.ndim}-D of {out.dtype}")
-    limits = np.iinfo(out.dtype)
-    if numbers.size and (numbers.min() < limits.min or numbers.max() > limits.max):
-        raise ValueError(f"values must fit {out.dtype}, but reach from {numbers.min()} to {numbers.max()}")
+    if out.dtype is not _check.INT64 and numbers.size:
+        low, high = _check.extremes(numbers)
+        limits = _check.limits(out.dtype)
+        if low < limits.min or high > limits.max:
+            raise ValueError(f"values must fit {out.dtype}, but reach from {low} to {high}")
     kernels(backend).rle_to_labels(counts, offsets, sizes, numbers, out)
     return out
 
