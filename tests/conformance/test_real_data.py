@@ -91,10 +91,11 @@ def test_100_images(name, path, way, coco_data):
     params, hashes, first = HASHES[name]
     ev = val2014(OWN, coco_data, name.split()[0], path, **params)
     assert [hash_of(ev.eval[key]) for key in ("precision", "recall", "scores")] == hashes.split()
-    assert ev.stats[:3].tolist() == first
+    # Their mean is NumPy's, whose last bit is not the same in all versions; what is averaged has been compared above.
+    assert ev.stats[:3].tolist() == pytest.approx(first, rel=1e-14)
     if not params:
         expected = json.loads((coco_data / "val2014_100" / "expected_stats.json").read_text())
-        assert ev.stats.tolist() == list(expected[name].values())
+        assert ev.stats.tolist() == pytest.approx(list(expected[name].values()), rel=1e-14)
 
 
 @pytest.mark.parametrize("name", HASHES)
