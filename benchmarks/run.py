@@ -88,7 +88,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": thread_count(),
         "simd": None if _backend.why_missing("cpp") else _backend.kernels("cpp").simd_level(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "maskmill": __version__,
         "rivals": {rival.name: rival.version for rival in _rivals.RIVALS if rival.installed},
