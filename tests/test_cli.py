@@ -96,6 +96,17 @@ def test_module_and_script_are_the_same():
     assert done.returncode == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break otherwise there")
+def test_reader_that_has_enough():
+    code = "import sys; from maskmill.cli import main; sys.exit(main(['bench', '--list']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
 @pytest.mark.parametrize("iou", ["bbox", "segm", "keypoints"])
 def test_eval(files, iou, capsys):
     code, out, err = run("eval", *files.write(), "--iou", iou, capsys=capsys)

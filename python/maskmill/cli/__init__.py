@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -41,6 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"maskmill.cli.{options.verb}")
     try:
         return int(module.run(options))
+    except BrokenPipeError:
+        # Who reads has enough, as with `| head`. What is still buffered must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ValueError, ImportError) as error:
         # What the user can mend: a missing file, a bad one, a missing package.
         print(f"maskmill {options.verb}: {_sentence(error)}", file=sys.stderr)
