@@ -5,7 +5,8 @@
 
 Nothing may crash or hang, and nothing may come out that is not what its contract says: masks that come out are checked
 to be valid, what is read is compared with Python's own json module, and a call gives twice the same. Exceptions that
-are declared are the normal case. Every round has a seed of its own, which is printed when something is found.
+are declared are the normal case. Every round has a seed of its own, which is printed when something is found; if the
+timer ends a round, its seed stands in the file maskmill-fuzz-round of the temporary folder.
 """
 
 from __future__ import annotations
@@ -410,6 +411,8 @@ def main() -> int:
         seed = options.seed
         while time.monotonic() < end:
             for name in options.only:
+                # Should the timer end this round, nothing else can tell which it was.
+                (FOLDER.parent / "maskmill-fuzz-round").write_text(f"--only {name} --seed {seed}\n")
                 faulthandler.dump_traceback_later(SLOW, exit=True)
                 try:
                     TARGETS[name](random.Random(f"{name} {seed}"))
