@@ -1,0 +1,35 @@
+"""maskmill em <verb>: the curation line of electron microscopy."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Any
+
+VERBS: tuple[str, ...] = ()
+"""Each is a module here (with _ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
+
+_EPILOG = """\
+exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the inputs that are listed as failed
+"""
+
+
+def _module(verb: str) -> Any:
+    return importlib.import_module(f"maskmill.cli.em.{verb.replace('-', '_')}")
+
+
+def add_parser(verbs: Any) -> None:
+    p = verbs.add_parser(
+        "em",
+        help="curate electron microscopy: patches, near-duplicates, filters, reconstruction",
+        description="From volumes, stacks, videos and images to a deduplicated, filtered training set of patches.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    steps = p.add_subparsers(dest="step", metavar="VERB", required=True)
+    for verb in VERBS:
+        _module(verb).add_parser(steps)
+
+
+def run(options: argparse.Namespace) -> int:
+    return int(_module(options.step).run(options))
