@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 VERBS: tuple[str, ...] = ()
-"""Each is a module here (with _ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
+"""Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the inputs that are listed as failed
