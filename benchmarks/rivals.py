@@ -21,6 +21,7 @@ import numpy as np
 
 from maskmill import Masks
 
+from . import rivals_codes
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -603,6 +604,7 @@ def _numpy() -> dict[str, Operation]:
         "matching_box_iou": box_iou,
         "geometry_flip": flip,
         "geometry_window": window,
+        **rivals_codes.numpy(),
     }
 
 

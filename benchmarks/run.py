@@ -25,6 +25,7 @@ KERNELS = (
     "morphology",
     "polygons",
     "outlines",
+    "hamming",
     "matching",
     "coco_json",
     "evaluate",

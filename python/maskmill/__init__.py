@@ -7,7 +7,7 @@
 
 from typing import TYPE_CHECKING
 
-from maskmill import coco_json, geometry, morphology, outlines, overlap, polygons, rle, setops
+from maskmill import coco_json, geometry, hamming, morphology, outlines, overlap, polygons, rle, setops
 from maskmill._backend import BackendError, use_backend
 from maskmill._files import FormatError
 from maskmill.masks import Masks
@@ -34,6 +34,7 @@ __all__ = [
     "__version__",
     "coco_json",
     "geometry",
+    "hamming",
     "morphology",
     "outlines",
     "overlap",

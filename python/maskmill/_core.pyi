@@ -171,6 +171,22 @@ def outlines_trace(
     every ring by itself, under COCO's rule, is a part of the mask and their union is the mask.
     """
 
+# hamming: codes are (N, words), 1 to 4 words
+def hamming_pairs(
+    codes: _Positions, other: _Positions, radius: int, limit: int
+) -> tuple[_Int64s, _Int64s, _Int64s]:
+    """i, j, distance of all pairs within the radius, by (i, j); ValueError if more than limit."""
+
+def hamming_self_pairs(codes: _Positions, radius: int, limit: int) -> tuple[_Int64s, _Int64s, _Int64s]:
+    """The same with i < j among one set."""
+
+def hamming_nearest(queries: _Positions, exemplars: _Positions, radius: int) -> tuple[_Int64s, _Int64s]:
+    """Index of the nearest exemplar, the first of several, and its distance; -1 and -1 beyond the radius."""
+
+def hamming_greedy(codes: _Positions, exemplars: _Positions, radius: int) -> tuple[_Int64s, _Int64s, _Int64s]:
+    """Items kept in the order given; per item the earliest kept within the radius, -1 - e for exemplar e, and the
+    distance to it."""
+
 # matching: cells are what is compared with each other, see cpp/kernels/matching.hpp. Four arrays tell them:
 # gt_cells, gt_order, dt_cells, dt_order. Functions that compare give (ious, iou_cells): a (dt, gt) matrix per cell.
 def matching_group(

@@ -23,6 +23,7 @@ from maskmill._numba.coco_rle import (
     coco_rle_parse,
 )
 from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
+from maskmill._numba.hamming import hamming_greedy, hamming_nearest, hamming_pairs, hamming_self_pairs
 from maskmill._numba.matching import (
     matching_accumulate,
     matching_all_known,
@@ -76,6 +77,10 @@ __all__ = [
     "geometry_flip",
     "geometry_transpose",
     "geometry_window",
+    "hamming_greedy",
+    "hamming_nearest",
+    "hamming_pairs",
+    "hamming_self_pairs",
     "matching_accumulate",
     "matching_all_known",
     "matching_box_iou",

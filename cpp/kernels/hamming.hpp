@@ -1,0 +1,41 @@
+// Exact search by Hamming distance among packed binary codes.
+//
+// Layout      Code i is words[i * width .. (i + 1) * width), 1 to 4 words of 64 bits; the order of bits does not matter.
+// Invariants  The radius is inclusive. Every answer is exact and the same for any number of threads and instruction set.
+// Reference   Greedy: the lexicographically first maximal independent set, that is the loop "keep an item unless an
+//             item kept before is within the radius".
+#pragma once
+
+#include "support/common.hpp"
+
+namespace maskmill {
+
+constexpr int kMostCodeWords = 4;
+
+// Borrowed view of n codes, at most 2^32 - 1.
+struct Codes {
+    const uint64_t* words = nullptr;
+    size_t n = 0;
+    int width = 1;
+};
+
+struct HammingPairs {
+    Buffer<int64_t> i;
+    Buffer<int64_t> j;
+    Buffer<int64_t> distance;
+};
+
+// All pairs within the radius, by (i, j). More than `limit` of them throw.
+HammingPairs hamming_pairs(const Codes& codes, const Codes& other, int radius, int64_t limit);
+// The same with i < j among one set.
+HammingPairs hamming_self_pairs(const Codes& codes, int radius, int64_t limit);
+
+// Per query the nearest exemplar, the first of several, and its distance; -1 and -1 if none is within the radius.
+void hamming_nearest(const Codes& queries, const Codes& exemplars, int radius, int64_t* index, int64_t* distance);
+
+// Items in the order of their processing; returns those kept. leader[i] is the earliest that was kept within the radius
+// of item i, i itself if i was kept; -1 - e for exemplar e, as all exemplars were kept before. distance[i]: to the leader.
+Buffer<int64_t> hamming_greedy(const Codes& codes, const Codes& exemplars, int radius, int64_t* leader,
+                               int64_t* distance);
+
+}  // namespace maskmill
