@@ -147,6 +147,17 @@ def parse_roi(exp: str) -> Roi | None:
     return Roi(found["volume"], z0, z1, y0, y1, x0, x1)
 
 
+def roi_name(roi: Roi) -> str:
+    """What a crop is called, the inverse of `parse_roi`.
+
+    Examples
+    --------
+    >>> roi_name(Roi("cell_s1", 20, 29, 10, 19, 0, 9))
+    'cell_s1-ROI-x0-9_y10-19_z20-29'
+    """
+    return f"{roi.volume}-ROI-x{roi.x0}-{roi.x1}_y{roi.y0}-{roi.y1}_z{roi.z0}-{roi.z1}"
+
+
 def dataset_of(exp: str) -> str:
     """The data set that a volume belongs to: its own name, or what stands before `-ROI-` in that of a crop.
 
