@@ -21,7 +21,7 @@ import numpy as np
 
 from maskmill import Masks
 
-from . import rivals_codes
+from . import rivals_codes, rivals_patches
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -605,6 +605,7 @@ def _numpy() -> dict[str, Operation]:
         "geometry_flip": flip,
         "geometry_window": window,
         **rivals_codes.numpy(),
+        **rivals_patches.numpy(),
     }
 
 
@@ -654,6 +655,11 @@ RIVALS = (
     Rival("scikit-image", "skimage", "scikit-image", cache(_skimage)),
     Rival("scipy", "scipy", "scipy", cache(_scipy)),
     Rival("numpy", "numpy", "numpy", cache(_numpy)),
+    Rival("list of copies", "numpy", "numpy", cache(rivals_patches.list_of_copies)),
+    Rival("sliding_window_view", "numpy", "numpy", cache(rivals_patches.sliding_window_view)),
+    Rival("patchify", "patchify", "patchify", cache(rivals_patches.patchify)),
+    Rival("scikit-learn", "sklearn", "scikit-learn", cache(rivals_patches.scikit_learn)),
+    Rival("torch", "torch", "torch", cache(rivals_patches.torch)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

@@ -25,6 +25,7 @@ KERNELS = (
     "morphology",
     "polygons",
     "outlines",
+    "patches",
     "hamming",
     "matching",
     "coco_json",

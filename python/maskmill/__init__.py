@@ -7,7 +7,18 @@
 
 from typing import TYPE_CHECKING
 
-from maskmill import coco_json, geometry, hamming, morphology, outlines, overlap, polygons, rle, setops
+from maskmill import (
+    coco_json,
+    geometry,
+    hamming,
+    morphology,
+    outlines,
+    overlap,
+    patches,
+    polygons,
+    rle,
+    setops,
+)
 from maskmill._backend import BackendError, use_backend
 from maskmill._files import FormatError
 from maskmill.masks import Masks
@@ -38,6 +49,7 @@ __all__ = [
     "morphology",
     "outlines",
     "overlap",
+    "patches",
     "polygons",
     "rle",
     "setops",

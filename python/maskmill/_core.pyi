@@ -171,6 +171,23 @@ def outlines_trace(
     every ring by itself, under COCO's rule, is a part of the mask and their union is the mask.
     """
 
+# patches
+def patches_extract(
+    array: NDArray[Any], boxes: _Int64s, out: NDArray[Any], pad: int, fill: NDArray[Any]
+) -> None:
+    """boxes (N, 2 * axes): half-open ranges, which may reach beyond the array (any dtype and strides, channels behind
+    the axes or not); out: C-contiguous, the patches one behind the other; pad: 0 fill, 1 edge, 2 reflect."""
+
+def patches_planes(
+    volume: NDArray[Any], axis: int, tiles: _Int64s, slices: _Int64s, out: NDArray[Any]
+) -> None:
+    """tiles (T, 4), slices (S,) -> out (T, S, h, w)."""
+
+def patches_stats(
+    volume: NDArray[Any], axis: int, tiles: _Int64s, slices: _Int64s, padding: float
+) -> _Float64s:
+    """(6, T * S): least, greatest, mean; shares equal to the least, the greatest, padding."""
+
 # hamming: codes are (N, words), 1 to 4 words
 def hamming_pairs(
     codes: _Positions, other: _Positions, radius: int, limit: int

@@ -1,0 +1,342 @@
+"""Patches of images and volumes: grids of boxes, extraction, planes of all three axes, statistics."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from maskmill import _check
+from maskmill._backend import kernels
+
+__all__ = ["Stats", "extract", "grid", "planes", "stats"]
+
+EDGES = {"ragged": 0, "drop": 1, "shift": 2, "pad": 3, "cem": 4}
+PADS = {"constant": 0, "edge": 1, "reflect": 2}
+
+
+def grid(
+    shape: Sequence[int],
+    size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    *,
+    edge: str = "ragged",
+    min_size: int | Sequence[int] = 1,
+) -> NDArray[np.int64]:
+    """Boxes that cover an image or a volume.
+
+    Parameters
+    ----------
+    shape : (H, W) or (D, H, W)
+    size : one for all axes, or one for each, at least 1
+    stride : from box to box; the size by default
+    edge : {"ragged", "drop", "shift", "pad", "cem"}
+        The last box of an axis: "ragged", cut off where the array ends; "drop", only whole boxes; "shift", moved back
+        so that it is whole; "pad", reaching beyond the array; "cem", as CEM500K has it:
+        ``max(1, round(length / size))`` boxes, halves to even, so that a remainder of more than half a box becomes a
+        smaller one, and a lesser one is dropped.
+    min_size : boxes with a shorter side are left out
+
+    Returns
+    -------
+    (N, 4) or (N, 6) int64
+        Half-open ranges, [z0, z1,] y0, y1, x0, x1; row by row, the last axis fastest. None where the array is empty.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive, if "shift" finds less than one box, or if "cem" is given a stride.
+
+    Examples
+    --------
+    >>> from maskmill import patches
+    >>> patches.grid((5, 7), 4).tolist()
+    [[0, 4, 0, 4], [0, 4, 4, 7], [4, 5, 0, 4], [4, 5, 4, 7]]
+    >>> patches.grid((5, 7), 4, edge="cem").tolist()
+    [[0, 4, 0, 4], [0, 4, 4, 7]]
+    """
+    lengths = _per_axis(shape, "shape", 0)
+    if len(lengths) not in (2, 3):
+        raise ValueError(f"shape must have 2 or 3 lengths, not {len(lengths)}")
+    _check.choice(edge, "edge", EDGES)
+    sizes = _per_axis(size, "size", 1, len(lengths))
+    strides = sizes if stride is None else _per_axis(stride, "stride", 1, len(lengths))
+    least = _per_axis(min_size, "min_size", 1, len(lengths))
+    if edge == "cem" and strides != sizes:
+        raise ValueError('stride must not be given with edge="cem"')
+    every = [_ranges(*axis, edge) for axis in zip(lengths, sizes, strides, strict=True)]
+    every = [axis[axis[:, 1] - axis[:, 0] >= low] for axis, low in zip(every, least, strict=True)]
+    index = np.indices([len(axis) for axis in every]).reshape(len(every), -1)
+    return np.concatenate([axis[i] for axis, i in zip(every, index, strict=True)], axis=1)
+
+
+def _per_axis(value: int | Sequence[int], name: str, low: int, axes: int | None = None) -> list[int]:
+    """One integer for each axis."""
+    try:
+        if axes is not None and np.ndim(value) == 0:
+            numbers = [operator.index(value)] * axes  # type: ignore[arg-type]
+        else:
+            numbers = [operator.index(v) for v in value]  # type: ignore[union-attr]
+    except TypeError:
+        raise TypeError(f"{name} must be integers, not {value!r}") from None
+    if axes is not None and len(numbers) != axes:
+        raise ValueError(f"{name} must be one integer or {axes}, not {len(numbers)}")
+    if min(numbers, default=low) < low:
+        raise ValueError(f"{name} must be at least {low}, not {min(numbers)}")
+    return numbers
+
+
+def _ranges(length: int, size: int, stride: int, edge: str) -> NDArray[np.int64]:
+    """(n, 2) ranges along one axis."""
+    if length == 0:
+        return np.empty((0, 2), np.int64)
+    if edge == "cem":
+        n = max(1, round(length / size))
+    elif edge == "drop":
+        n = max(0, (length - size) // stride + 1)
+    else:
+        n = max(0, -(-(length - size) // stride)) + 1
+    starts = np.arange(n, dtype=np.int64) * stride
+    starts = starts[starts < length]
+    if edge == "shift":
+        if size > length:
+            raise ValueError(
+                f'size must be at most {length}, the length of the axis, with edge="shift", not {size}'
+            )
+        starts = np.minimum(starts, length - size)
+    ends = starts + size
+    return np.stack([starts, ends if edge == "pad" else np.minimum(ends, length)], 1)
+
+
+def extract(
+    array: ArrayLike,
+    boxes: ArrayLike,
+    *,
+    out: NDArray[Any] | None = None,
+    mode: str = "constant",
+    fill: ArrayLike = 0,
+    backend: str | None = None,
+) -> NDArray[Any] | list[NDArray[Any]]:
+    """Copy boxes out of an image or a volume.
+
+    Parameters
+    ----------
+    array : (H, W), (H, W, C), (D, H, W) or (D, H, W, C)
+        Of any dtype and strides.
+    boxes : (N, 4) or (N, 6) integers
+        As `grid` gives them; may reach beyond the array.
+    out : C-contiguous array of the array's dtype, optional
+        Filled; any shape with as many elements as all patches. Fresh memory costs more than the copy: give one for
+        batch after batch.
+    mode : {"constant", "edge", "reflect"}
+        What lies outside: `fill`, the nearest element, or the array mirrored about its first and last elements.
+    fill : one value, or one for each channel
+
+    Returns
+    -------
+    (N, h, w[, C]) or (N, d, h, w[, C]), or a list of N arrays where boxes have several sizes
+        Views of `out`, if that was given.
+
+    Raises
+    ------
+    ValueError
+        If a box ends before it begins; names the box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import patches
+    >>> image = np.arange(12).reshape(3, 4)
+    >>> patches.extract(image, [[0, 2, 0, 2], [2, 4, 3, 5]], fill=-1).tolist()
+    [[[0, 1], [4, 5]], [[11, -1], [-1, -1]]]
+    """
+    source, box = np.asarray(array), _boxes(boxes)
+    pad = _check.choice(mode, "mode", PADS)
+    axes = box.shape[1] // 2
+    if source.ndim - axes not in (0, 1):
+        raise ValueError(
+            f"array must have {axes} axes, or {axes + 1} with channels, for boxes of shape {box.shape}, "
+            f"not shape {source.shape}"
+        )
+    channels = source.shape[axes:]
+    shapes = np.maximum(box[:, 1::2] - box[:, ::2], 0)
+    if out is None:
+        out = np.empty(_elements(shapes, channels), source.dtype)
+    kernels(backend).patches_extract(
+        source, box, _output(out, source.dtype), pad, _fill(fill, source, channels)
+    )
+    return _shaped(out.reshape(-1), shapes, channels)
+
+
+def _boxes(boxes: ArrayLike) -> NDArray[np.int64]:
+    box = _check.integers(boxes, _check.INT64, "boxes")
+    if box.ndim != 2 or box.shape[1] not in (4, 6):
+        raise ValueError(f"boxes must have shape (N, 4) or (N, 6), not {box.shape}")
+    return box
+
+
+def _elements(shapes: NDArray[np.int64], channels: tuple[int, ...]) -> int:
+    return sum(int(n) for n in shapes.prod(1)) * int(np.prod(channels, dtype=np.int64))
+
+
+def _output(out: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    if out.dtype != dtype:
+        raise TypeError(f"out must be {dtype}, not {out.dtype}")
+    return out
+
+
+def _fill(value: ArrayLike, source: NDArray[Any], channels: tuple[int, ...]) -> NDArray[Any]:
+    """One element, or one for each channel, of the array's dtype."""
+    given = np.asarray(value)
+    if source.dtype.kind in "ui" and given.size:
+        limits = np.iinfo(source.dtype)
+        if given.dtype.kind not in "bui" or given.min() < limits.min or given.max() > limits.max:
+            raise ValueError(f"fill must fit {source.dtype}, not {value!r}")
+    try:
+        return np.ascontiguousarray(np.broadcast_to(given.astype(source.dtype), channels))
+    except ValueError:
+        raise ValueError(
+            f"fill must be one value, or one for each channel, not of shape {given.shape}"
+        ) from None
+
+
+def _shaped(
+    flat: NDArray[Any], shapes: NDArray[np.int64], channels: tuple[int, ...]
+) -> NDArray[Any] | list[NDArray[Any]]:
+    """Patches that lie one behind the other."""
+    if len(shapes) == 0 or (shapes == shapes[0]).all():
+        size = tuple(shapes[0].tolist()) if len(shapes) else (0,) * shapes.shape[1]
+        return flat.reshape(len(shapes), *size, *channels)
+    each = shapes.prod(1) * int(np.prod(channels, dtype=np.int64))
+    ends = np.cumsum(each)
+    return [
+        flat[end - n : end].reshape(*shape, *channels)
+        for end, n, shape in zip(ends.tolist(), each.tolist(), shapes.tolist(), strict=True)
+    ]
+
+
+def planes(
+    volume: ArrayLike,
+    axis: int,
+    tiles: ArrayLike,
+    slices: ArrayLike,
+    *,
+    out: NDArray[Any] | None = None,
+    backend: str | None = None,
+) -> NDArray[Any]:
+    """Copy tiles of many planes across one axis of a volume.
+
+    For all three axes, read a block of the volume once and call this three times: the block stays in the cache.
+
+    Parameters
+    ----------
+    volume : (D, H, W)
+        Of any dtype and strides.
+    axis : {0, 1, 2}
+        0: xy planes, rows are y and columns x; 1: xz, rows are z; 2: yz, rows are z and columns y.
+    tiles : (T, 4) integers
+        r0, r1, c0, c1 within the plane, all of one size.
+    slices : (S,) integers
+        Where along the axis. Neighbours are copied together: give them in rising order.
+    out : C-contiguous array of T * S * h * w elements of the volume's dtype, optional
+
+    Returns
+    -------
+    (T, S, h, w)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import patches
+    >>> volume = np.arange(24).reshape(2, 3, 4)
+    >>> patches.planes(volume, 2, [[0, 2, 0, 3]], [1, 3])[0].tolist()
+    [[[1, 5, 9], [13, 17, 21]], [[3, 7, 11], [15, 19, 23]]]
+    """
+    source, tile, index = _planes(volume, axis, tiles, slices)
+    shape = (
+        len(tile),
+        len(index),
+        *(np.maximum(tile[0, 1::2] - tile[0, ::2], 0).tolist() if len(tile) else (0, 0)),
+    )
+    if out is None:
+        out = np.empty(shape, source.dtype)
+    kernels(backend).patches_planes(source, axis, tile, index, _output(out, source.dtype))
+    return out.reshape(shape)
+
+
+def _planes(
+    volume: ArrayLike, axis: int, tiles: ArrayLike, slices: ArrayLike
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    source = np.asarray(volume)
+    if source.ndim != 3:
+        raise ValueError(f"volume must have shape (D, H, W), not {source.shape}")
+    if axis not in (0, 1, 2):
+        raise ValueError(f"axis must be 0, 1 or 2, not {axis!r}")
+    tile = _check.integers(tiles, _check.INT64, "tiles")
+    if tile.size == 0:
+        tile = tile.reshape(0, 4)
+    if tile.ndim != 2 or tile.shape[1] != 4:
+        raise ValueError(f"tiles must have shape (T, 4), not {tile.shape}")
+    index = _check.integers(slices, _check.INT64, "slices")
+    if index.ndim != 1:
+        raise ValueError(f"slices must be a vector, not of shape {index.shape}")
+    return source, tile, index
+
+
+class Stats(NamedTuple):
+    """What `stats` finds, a column each; patches in the order of `planes`, tile by tile."""
+
+    min: NDArray[Any]
+    """(T * S,) least value, of the volume's dtype."""
+    max: NDArray[Any]
+    """Greatest value."""
+    mean: NDArray[np.float64]
+    at_min: NDArray[np.float64]
+    """Share of pixels that equal the least value of their patch."""
+    at_max: NDArray[np.float64]
+    padding: NDArray[np.float64]
+    """Share of pixels that equal `padding`; zeros where none was given."""
+
+
+def stats(
+    volume: ArrayLike,
+    axis: int,
+    tiles: ArrayLike,
+    slices: ArrayLike,
+    *,
+    padding: float | None = None,
+    backend: str | None = None,
+) -> Stats:
+    """Describe tiles of many planes, without copying them: which are flat, saturated or mostly padding.
+
+    Parameters
+    ----------
+    volume, axis, tiles, slices : as in `planes`
+        Integers of at most 32 bits, bool, float32 or float64. NaN is neither least nor greatest, and makes
+        the mean NaN.
+    padding : value that stands for no data
+
+    Returns
+    -------
+    Stats
+        Columns min, max, mean, at_min, at_max, padding; the last three are shares of the pixels, 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import patches
+    >>> volume = np.array([[[0, 0, 0, 8]]], np.uint8)
+    >>> found = patches.stats(volume, 0, [[0, 1, 0, 4]], [0], padding=0)
+    >>> found.mean.tolist(), found.padding.tolist()
+    ([2.0], [0.75])
+    """
+    source, tile, index = _planes(volume, axis, tiles, slices)
+    numbers = source.view(np.uint8) if source.dtype == bool else source
+    value = np.nan if padding is None else float(padding)
+    columns = kernels(backend).patches_stats(numbers, axis, tile, index, value)
+    return Stats(columns[0].astype(source.dtype), columns[1].astype(source.dtype), *columns[2:])
