@@ -16,7 +16,7 @@ Simd detect() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vpopcntdq") &&
-        __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("gfni")) {
+        __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("gfni")) {
         return Simd::avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
@@ -35,7 +35,7 @@ Simd detect() {
     const bool avx2 = os_saves_ymm && popcnt && (b >> 5 & 1) && (b >> 3 & 1) && (b >> 8 & 1);
     const bool os_saves_zmm = os_saves_ymm && (_xgetbv(0) & 0xe6) == 0xe6;
     const bool avx512 = os_saves_zmm && (b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1) &&
-                        (c >> 1 & 1) && (c >> 8 & 1) && (c >> 14 & 1);
+                        (c >> 1 & 1) && (c >> 8 & 1) && (c >> 11 & 1) && (c >> 14 & 1);
     if (avx2 && avx512) return Simd::avx512;
     if (avx2) return Simd::avx2;
 #endif

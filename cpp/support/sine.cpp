@@ -1,0 +1,69 @@
+#include "support/sine.hpp"
+
+#include <cmath>
+
+namespace maskmill {
+namespace {
+
+// x minus a multiple of pi/2, as the sum of two doubles; pi/2 is taken in three parts, the first two of 33 bits, so
+// that their products with a small integer are exact.
+struct Reduced {
+    double high, low;
+    int quadrant;
+};
+
+Reduced reduced(double x) {
+    constexpr double kHigh = 0x1.921fb544p+0, kMiddle = 0x1.0b4611a6p-34, kLow = 0x1.3198a2e037073p-69;
+    const double n = std::floor(x * 0.6366197723675814 + 0.5);
+    const double a = x - n * kHigh;
+    const double b = n * kMiddle;
+    const double c = a - b;
+    const double rest = n * kLow - ((a - c) - b);
+    const double high = c - rest;
+    return {high, (c - high) - rest, static_cast<int>(n) & 3};
+}
+
+// Taylor's series; on |x| <= pi/4 the first term left out is below 2^-66 of the sum.
+double sine_of(double x, double low) {
+    const double z = x * x;
+    double p = -1.0 / 1307674368000.0 + z * (1.0 / 355687428096000.0);
+    p = 1.0 / 6227020800.0 + z * p;
+    p = -1.0 / 39916800.0 + z * p;
+    p = 1.0 / 362880.0 + z * p;
+    p = -1.0 / 5040.0 + z * p;
+    p = 1.0 / 120.0 + z * p;
+    p = -1.0 / 6.0 + z * p;
+    return x + (x * z * p + low * (1.0 - 0.5 * z));
+}
+
+double cosine_of(double x, double low) {
+    const double z = x * x;
+    double p = -1.0 / 87178291200.0 + z * (1.0 / 20922789888000.0);
+    p = 1.0 / 479001600.0 + z * p;
+    p = -1.0 / 3628800.0 + z * p;
+    p = 1.0 / 40320.0 + z * p;
+    p = -1.0 / 720.0 + z * p;
+    p = 1.0 / 24.0 + z * p;
+    const double half = 0.5 * z;
+    const double w = 1.0 - half;
+    return w + (((1.0 - w) - half) + (z * z * p - x * low));
+}
+
+double of_quadrant(const Reduced& r, int quadrant) {
+    const double value = quadrant % 2 == 0 ? sine_of(r.high, r.low) : cosine_of(r.high, r.low);
+    return quadrant >= 2 ? -value : value;
+}
+
+}  // namespace
+
+double sine(double x) {
+    const Reduced r = reduced(x);
+    return of_quadrant(r, r.quadrant);
+}
+
+double cosine(double x) {
+    const Reduced r = reduced(x);
+    return of_quadrant(r, (r.quadrant + 1) & 3);
+}
+
+}  // namespace maskmill
