@@ -21,7 +21,7 @@ import numpy as np
 
 from maskmill import Masks
 
-from . import rivals_codes, rivals_patches
+from . import rivals_codes, rivals_hashes, rivals_patches
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -660,6 +660,7 @@ RIVALS = (
     Rival("patchify", "patchify", "patchify", cache(rivals_patches.patchify)),
     Rival("scikit-learn", "sklearn", "scikit-learn", cache(rivals_patches.scikit_learn)),
     Rival("torch", "torch", "torch", cache(rivals_patches.torch)),
+    Rival("imagehash", "imagehash", "ImageHash", cache(rivals_hashes.imagehash)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

@@ -26,6 +26,7 @@ KERNELS = (
     "polygons",
     "outlines",
     "patches",
+    "hashes",
     "hamming",
     "matching",
     "coco_json",

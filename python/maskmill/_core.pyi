@@ -8,6 +8,7 @@ Every function takes C-contiguous arrays of exactly the stated dtype (TypeError 
 naming the item, for what only the data show.
 """
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -203,6 +204,25 @@ def hamming_nearest(queries: _Positions, exemplars: _Positions, radius: int) -> 
 def hamming_greedy(codes: _Positions, exemplars: _Positions, radius: int) -> tuple[_Int64s, _Int64s, _Int64s]:
     """Items kept in the order given; per item the earliest kept within the radius, -1 - e for exemplar e, and the
     distance to it."""
+
+# hashes: codes are (N, words); a rule is kind, size, profile, regime, crop, see maskmill.hashes.Profile
+def hashes_images(
+    images: _Bytes | Sequence[_Bytes], kind: str, size: int, profile: str, regime: str, crop: int
+) -> _Positions:
+    """(N, H, W[, C]), or (H, W[, C]) each, any strides."""
+
+def hashes_planes(
+    volume: _Bytes,
+    axis: int,
+    tiles: _Int64s,
+    slices: _Int64s,
+    kind: str,
+    size: int,
+    profile: str,
+    regime: str,
+    crop: int,
+) -> _Positions:
+    """volume (D, H, W), any strides; tiles (T, 4) -> (T * S, words)."""
 
 # matching: cells are what is compared with each other, see cpp/kernels/matching.hpp. Four arrays tell them:
 # gt_cells, gt_order, dt_cells, dt_order. Functions that compare give (ious, iou_cells): a (dt, gt) matrix per cell.

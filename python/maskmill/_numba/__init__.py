@@ -24,6 +24,7 @@ from maskmill._numba.coco_rle import (
 )
 from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
 from maskmill._numba.hamming import hamming_greedy, hamming_nearest, hamming_pairs, hamming_self_pairs
+from maskmill._numba.hashes import hashes_images, hashes_planes
 from maskmill._numba.matching import (
     matching_accumulate,
     matching_all_known,
@@ -82,6 +83,8 @@ __all__ = [
     "hamming_nearest",
     "hamming_pairs",
     "hamming_self_pairs",
+    "hashes_images",
+    "hashes_planes",
     "matching_accumulate",
     "matching_all_known",
     "matching_box_iou",

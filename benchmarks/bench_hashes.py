@@ -1,0 +1,40 @@
+"""hashes: of patches in one array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from maskmill import hashes
+
+from . import rivals
+from .measure import Cases, Race, Settings
+from .workloads import Workload
+
+CASES = Cases("hashes")
+
+
+def patches(n: int) -> np.ndarray:
+    """Smooth noise, (n, 224, 224)."""
+    coarse = np.random.default_rng(n).integers(0, 256, (n, 28, 28), np.uint8)
+    return coarse.repeat(8, 1).repeat(8, 2)
+
+
+FEW = Workload("20 patches of 224 x 224", lambda _: patches(20), quick=True, small=True)
+MANY = Workload("2,000 patches of 224 x 224", lambda _: patches(2000))
+
+
+def race_of(function: Callable[..., Any]) -> Callable[[np.ndarray, Settings], Race]:
+    def race(images: np.ndarray, settings: Settings) -> Race:
+        race = Race(read=images.nbytes)
+        race.ours(settings, lambda backend: function(images, backend=backend))
+        rivals.enter(race, settings, f"hashes_{function.__name__}", images)
+        return race
+
+    return race
+
+
+for function in (hashes.dhash, hashes.ahash, hashes.phash, hashes.whash):
+    CASES.add(f"hashes_{function.__name__}", FEW, MANY)(race_of(function))

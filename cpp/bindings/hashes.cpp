@@ -1,0 +1,144 @@
+#include "kernels/hashes.hpp"
+
+#include <vector>
+
+#include "bindings/arrays.hpp"
+#include "bindings/register.hpp"
+
+namespace maskmill {
+namespace {
+
+template <class T, size_t N>
+T named(const std::string& name, const char* what, const std::pair<const char*, T> (&known)[N]) {
+    for (const auto& [text, value] : known) {
+        if (name == text) return value;
+    }
+    throw py::value_error(std::string("unknown ") + what + ": " + name);
+}
+
+HashRule rule_of(const std::string& kind, const std::string& profile, const std::string& regime, int64_t size,
+                 int64_t crop) {
+    using Kind = HashKind;
+    using Profile = HashProfile;
+    HashRule rule;
+    rule.kind = named<Kind>(kind, "hash",
+                            {{"ahash", Kind::ahash},
+                             {"dhash", Kind::dhash},
+                             {"dhash_v", Kind::dhash_v},
+                             {"phash", Kind::phash},
+                             {"phash_simple", Kind::phash_simple},
+                             {"whash", Kind::whash}});
+    rule.profile = named<Profile>(
+        profile, "profile",
+        {{"imagehash", Profile::imagehash}, {"imagededup", Profile::imagededup}, {"cem", Profile::cem}});
+    rule.regime = named<Regime>(regime, "resize regime",
+                                {{"pillow<=12.1", Regime::pillow_12_1},
+                                 {"pillow12.2", Regime::pillow_12_2},
+                                 {"pillow13", Regime::pillow_13}});
+    require(size >= 2 && size <= 256, "hash_size must be within 2 and 256");
+    require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");
+    rule.size = size;
+    rule.crop = crop;
+    return rule;
+}
+
+// One image (H, W) or (H, W, C), from dimension `first` on.
+Pixels pixels(const py::array& image, py::ssize_t first) {
+    Pixels p;
+    p.data = static_cast<const uint8_t*>(image.data());
+    p.height = image.shape(first);
+    p.width = image.shape(first + 1);
+    p.row = image.strides(first);
+    p.column = image.strides(first + 1);
+    if (image.ndim() == first + 3) {
+        p.channels = static_cast<int>(image.shape(first + 2));
+        p.channel = image.strides(first + 2);
+    }
+    require(p.height > 0 && p.width > 0, "images must have pixels");
+    require(p.channels == 1 || p.channels == 3 || p.channels == 4, "images must have 3 or 4 channels");
+    return p;
+}
+
+// An array (N, H, W[, C]) or a sequence of arrays (H, W[, C]), uint8.
+std::vector<Pixels> views(const py::object& images) {
+    const auto bytes = [](const py::handle& object, py::ssize_t ndim) {
+        if (!py::isinstance<py::array_t<uint8_t>>(object)) throw py::type_error("images must be arrays of uint8");
+        auto array = py::reinterpret_borrow<py::array>(object);
+        require(array.ndim() == ndim || array.ndim() == ndim + 1, "images must have shape (H, W) or (H, W, C)");
+        return array;
+    };
+    std::vector<Pixels> out;
+    if (py::isinstance<py::array>(images)) {
+        const py::array array = bytes(images, 3);
+        if (array.shape(0) == 0) return out;
+        Pixels p = pixels(array, 1);
+        out.reserve(static_cast<size_t>(array.shape(0)));
+        for (py::ssize_t i = 0; i < array.shape(0); ++i, p.data += array.strides(0)) out.push_back(p);
+        return out;
+    }
+    const auto list = py::cast<py::sequence>(images);
+    out.reserve(list.size());
+    for (const py::handle image : list) out.push_back(pixels(bytes(image, 2), 0));
+    return out;
+}
+
+Array<uint64_t> images(const py::object& arrays, const std::string& kind, int64_t size, const std::string& profile,
+                       const std::string& regime, int64_t crop) {
+    const HashRule rule = rule_of(kind, profile, regime, size, crop);
+    const std::vector<Pixels> list = views(arrays);
+    Array<uint64_t> codes({list.size(), rule.words()});
+    uint64_t* out = codes.mutable_data();
+    without_gil([&] { hashes_images(list, rule, out); });
+    return codes;
+}
+
+Array<uint64_t> planes(const py::array& volume, int axis, const Array<int64_t>& tiles, const Array<int64_t>& slices,
+                       const std::string& kind, int64_t size, const std::string& profile, const std::string& regime,
+                       int64_t crop) {
+    const HashRule rule = rule_of(kind, profile, regime, size, crop);
+    if (!py::isinstance<py::array_t<uint8_t>>(volume)) throw py::type_error("volume must be an array of uint8");
+    require(volume.ndim() == 3, "volume must have shape (D, H, W)");
+    require(axis >= 0 && axis <= 2, "axis must be 0, 1 or 2");
+    require(tiles.ndim() == 2 && tiles.shape(1) == 4, "tiles must have shape (T, 4)");
+    require(slices.ndim() == 1, "slices must be a vector");
+    Voxels voxels;
+    voxels.data = static_cast<const uint8_t*>(volume.data());
+    for (int i = 0; i < 3; ++i) {
+        voxels.shape[i] = volume.shape(i);
+        voxels.strides[i] = volume.strides(i);
+    }
+    const int64_t height = voxels.shape[axis == 0 ? 1 : 0], width = voxels.shape[axis == 2 ? 1 : 2];
+    const int64_t* t = tiles.data();
+    for (py::ssize_t i = 0; i < tiles.shape(0); ++i, t += 4) {
+        if (t[0] < 0 || t[0] >= t[1] || t[1] > height || t[2] < 0 || t[2] >= t[3] || t[3] > width) {
+            throw py::value_error("tile " + std::to_string(i) + " must have pixels and be within " +
+                                  size_text(height, width));
+        }
+    }
+    for (py::ssize_t i = 0; i < slices.size(); ++i) {
+        if (slices.data()[i] < 0 || slices.data()[i] >= voxels.shape[axis]) {
+            throw py::value_error("slice " + std::to_string(i) + " must be within 0 and " +
+                                  std::to_string(voxels.shape[axis] - 1) + ", not " +
+                                  std::to_string(slices.data()[i]));
+        }
+    }
+    const auto n = static_cast<size_t>(tiles.shape(0) * slices.size());
+    Array<uint64_t> codes({n, rule.words()});
+    uint64_t* out = codes.mutable_data();
+    without_gil([&] {
+        hashes_planes(voxels, axis, {tiles.data(), static_cast<size_t>(tiles.size())},
+                      {slices.data(), static_cast<size_t>(slices.size())}, rule, out);
+    });
+    return codes;
+}
+
+}  // namespace
+
+void register_hashes(py::module_& m) {
+    m.def("hashes_images", images, py::arg("images"), py::arg("kind"), py::arg("size"), py::arg("profile"),
+          py::arg("regime"), py::arg("crop"));
+    m.def("hashes_planes", planes, exact("volume"), py::arg("axis"), exact("tiles"), exact("slices"), py::arg("kind"),
+          py::arg("size"), py::arg("profile"), py::arg("regime"), py::arg("crop"));
+}
+
+}  // namespace maskmill

@@ -1,0 +1,77 @@
+// Perceptual hashes of 8-bit images: average, difference, perceptual (DCT) and wavelet hash.
+//
+// Layout      A code has size * size bits, row by row, the first one the most significant bit of the first word; unused
+//             bits at the end of the last word are zero. Codes are (N, words). Images are borrowed views of any strides.
+// Invariants  Bits are those of the reference, at every level, for any number of threads.
+// Reference   ImageHash 4.3 and imagededup 0.3 on Pillow, by the regime of its resizing; SciPy's DCT and PyWavelets'
+//             Haar transform in the order of their operations; OpenCV's img_hash. "cem": volume-em/cem-dataset, which
+//             first resizes to crop x crop (bilinear), then does as ImageHash.
+// Cost        One read of the image, and the resizing (support/resample.hpp).
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "support/resample.hpp"
+
+namespace maskmill {
+
+enum class HashKind { ahash, dhash, dhash_v, phash, phash_simple, whash };
+enum class HashProfile { imagehash, imagededup, cem, opencv };
+
+struct HashRule {
+    HashKind kind = HashKind::dhash;
+    HashProfile profile = HashProfile::imagehash;
+    Regime regime = Regime::pillow_13;
+    int64_t size = 8;
+    int64_t crop = 224;  // of profile cem
+
+    int64_t bits() const { return size * size; }
+    size_t words() const { return static_cast<size_t>((bits() + 63) / 64); }
+};
+
+// codes: (images, words). Images have one channel, or three or more, of which the first are red, green and blue.
+void hashes_images(std::span<const Pixels> images, const HashRule& rule, uint64_t* codes);
+
+// A borrowed 8-bit volume (depth, height, width) of any strides, in bytes.
+struct Voxels {
+    const uint8_t* data = nullptr;
+    int64_t shape[3] = {0, 0, 0};
+    ptrdiff_t strides[3] = {0, 0, 0};
+};
+
+// Patches of slices across `axis`, in place: rows and columns of a slice are the other two axes, in order.
+// tiles: (T, 4) as row, end row, column, end column of a slice; codes: (T, slices, words).
+void hashes_planes(const Voxels& volume, int axis, std::span<const int64_t> tiles, std::span<const int64_t> slices,
+                   const HashRule& rule, uint64_t* codes);
+
+// Pillow's gray (H, W), C-contiguous: (19595 R + 38470 G + 7471 B + 32768) >> 16.
+void hashes_gray(const Pixels& image, uint8_t* out);
+
+// Parts, for the other files of this kernel.
+
+struct HashMemory {
+    Resize::Memory resize;
+    Buffer<uint8_t> gray, crop, grid;
+    Buffer<uint8_t> bits;  // size * size, what the functions below write
+    Scratch<double> values, more;
+    Buffer<double> sorted;
+};
+
+// phash and phash_simple of grids (4 size, 4 size); may be used by many threads at once.
+class Dct;
+class DctBits {
+  public:
+    explicit DctBits(const HashRule& rule);
+    ~DctBits();
+    void operator()(const uint8_t* grid, HashMemory& memory) const;
+
+  private:
+    HashRule rule_;
+    std::unique_ptr<const Dct> dct_;
+};
+
+// whash of a grid (side, side), side a power of two times size.
+void hashes_whash_bits(const uint8_t* grid, int64_t side, const HashRule& rule, HashMemory& memory);
+
+}  // namespace maskmill
