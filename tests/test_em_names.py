@@ -42,7 +42,7 @@ def oracle(data):
     ],
 )
 def test_parse(text, parts):
-    assert names.parse(text) == parts
+    assert names.parse(text) == (parts and names.PatchName(*parts))
 
 
 @given(
@@ -54,7 +54,7 @@ def test_parse(text, parts):
 )
 def test_names_are_parsed_back(exp, axis, index, length, box):
     (name,) = names.patch_names(exp, axis, [index], length, [box])
-    assert names.parse(name) == (exp, axis, None if axis == -1 else index, None, *box)
+    assert names.parse(name) == names.PatchName(exp, axis, None if axis == -1 else index, None, *box)
 
 
 @given(st.text(max_size=60))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,8 @@ _PLACE = re.compile(
 _ROI = re.compile(r"(?P<volume>.+)-ROI-x(\d+)-(\d+)_y(\d+)-(\d+)_z(\d+)-(\d+)\Z", re.S)
 
 
-class PatchName(NamedTuple):
+@dataclass(frozen=True)
+class PatchName:
     """The parts of a name. `axis` is -1 for patches of 2-D images, which have no `index`; `stop` is set for sub-volumes
     alone; `y1` and `x1` are None in names of version 0.1."""
 
