@@ -315,12 +315,7 @@ def _volume(
     node: _Node, format: str, array: _Store, axes: str, spacing: _Spacing, options: Options
 ) -> Volume:
     sizes, unit = spacing
-    last = node.path.rpartition("/")[2] if node.path else None
-    from maskmill.io._volume import base_name
-
-    name = (
-        base_name(node.source) if last is None else f"{base_name(node.source)}_{node.path.replace('/', '_')}"
-    )
+    name = "_".join([base_name(node.source), *filter(None, node.path.split("/"))])
     return Volume(
         node.name,
         format,
