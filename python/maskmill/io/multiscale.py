@@ -29,6 +29,8 @@ _NANOMETERS = {
 }
 _MOST_LEVELS = 32  # halved 32 times, anything is one voxel
 _N5_AXES = "xyzct"
+DEFAULT_AXES = {2: "yx", 3: "zyx", 4: "czyx", 5: "tczyx"}
+"""Of arrays that name none."""
 
 
 @dataclass(frozen=True)

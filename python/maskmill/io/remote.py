@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 import time
@@ -19,6 +20,7 @@ from maskmill._files import FormatError, need
 from maskmill.io.multiscale import Level, Pyramid, describe
 
 _PREFIXES = {"precomputed": "precomputed", "n5": "n5", "zarr": "zarr", "zarr2": "zarr", "zarr3": "zarr"}
+_CHUNK = 1 << 31  # bytes; what claims to be larger is a damaged file
 _POLL = 0.2  # seconds between looks at whether the user wants to stop
 
 
@@ -119,6 +121,8 @@ class Source:
     patience
     stop
         When it is set, reads end with `Stopped`.
+    format
+        "zarr", "n5" or "precomputed", if it is known and the address does not say it.
 
     Raises
     ------
@@ -131,10 +135,12 @@ class Source:
     address: str
     patience: Patience = field(default_factory=Patience)
     stop: threading.Event = field(default_factory=threading.Event)
+    format: str | None = None
     pyramid: Pyramid = field(init=False)
 
     def __post_init__(self) -> None:
-        self.address, format = split_address(self.address)
+        self.address, said = split_address(self.address)
+        format = said or self.format
         self._base = kvstore(self.address, self.patience.endpoint)
         self._refused: OSError | None = None
         store = self.trying(
@@ -184,7 +190,7 @@ class Source:
                     raise Stopped from None
                 wait = min(2 * wait, self.patience.longest_wait)
             except (ValueError, OSError) as error:
-                raise _plain(error, what) from None
+                raise plain(error, what) from None
         raise AssertionError("not reached")
 
     def _await(self, future: Any) -> Any:
@@ -242,6 +248,8 @@ class RemoteArray:
     shape, chunks : (int, int, int)
         Along z, y, x.
     dtype : numpy.dtype
+    channels : int
+        How many there are; one is read.
     voxel : (float or None, ...)
         Size along z, y, x as the metadata have it.
     unit : str or None
@@ -258,13 +266,20 @@ class RemoteArray:
         if level.scale_index is not None:
             self._spec["scale_index"] = level.scale_index
         self.address = f"{source.address}/{level.path}".rstrip("/")
-        array = self._array = self._oriented(source.trying(self.address, self._open))
+        stored = source.trying(self.address, self._open)
+        self.channels = int(stored.shape[level.axes.index("c")]) if "c" in level.axes[: stored.ndim] else 1
+        grain = stored.chunk_layout.read_chunk.shape or stored.shape
+        if math.prod(map(int, grain)) * stored.dtype.numpy_dtype.itemsize > _CHUNK:
+            raise FormatError(
+                f"{self.address}: expected chunks below 2 GiB, found {tuple(grain)} of {stored.dtype}"
+            )
+        array = self._array = self._oriented(stored)
         self.shape = _three(array.shape)
-        self.chunks = _three([max(1, n) for n in array.chunk_layout.read_chunk.shape or array.shape])
-        stored = np.dtype(array.dtype.numpy_dtype)
-        if stored.kind not in "buif":
-            raise FormatError(f"{self.address}: expected voxels of integers or floats, found {stored}")
-        self.dtype = stored.newbyteorder("=")
+        self.chunks = _three([max(1, n or 1) for n in array.chunk_layout.read_chunk.shape or array.shape])
+        dtype = np.dtype(array.dtype.numpy_dtype)
+        if dtype.kind not in "buif":
+            raise FormatError(f"{self.address}: expected voxels of integers or floats, found {dtype}")
+        self.dtype = dtype.newbyteorder("=")
         self.voxel, self.unit = level.voxel, level.unit
 
     def _open(self, context: Any) -> Any:
@@ -335,7 +350,7 @@ _KINDS: dict[str, type[Exception]] = {
 }
 
 
-def _plain(error: Exception, what: str) -> Exception:
+def plain(error: Exception, what: str) -> Exception:
     """TensorStore's error as one of ours, without what only its developers understand."""
     text = re.sub(r"\s*\[(tensorstore_spec|curl_code|source locations)=.*", "", str(error), flags=re.S)
     kind, separator, rest = text.partition(": ")
