@@ -124,7 +124,7 @@ def test_kernels_keep_to_their_arguments(path):
 # Python
 
 LEVELS = [
-    {"_version", "_files", "_numba"},
+    {"_version", "_files", "_jobs", "_numba"},
     {"_backend"},
     {"_check"},
     {"polygons"},
