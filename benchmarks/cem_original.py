@@ -1,7 +1,7 @@
 """What cem-dataset's patchify3d does to one volume, written anew from its description, as the rival of `em patchify`.
 
-One process, as there for one file: SimpleITK reads, Pillow and ImageHash make one hash after the other, and every exemplar is
-compared with all that remain as rows of booleans, which are then copied without what it dropped.
+One process, as there for one file: SimpleITK reads, Pillow and ImageHash make one hash after the other, and every
+exemplar is compared with all that remain as rows of booleans, which are then copied without what it dropped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Memory maps of raw voxels, and compressed streams unpacked to disk, once and with a bound."""
+"""Sizes of raw voxels, and compressed streams unpacked to disk, once and with a bound."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from maskmill._files import FormatError
 
@@ -27,14 +27,6 @@ def voxel_bytes(path: str, shape: Sequence[int], dtype: DTypeLike) -> int:
     if any(size < 0 for size in shape) or total >= 1 << 60:
         raise FormatError(f"{path}: expected the sizes of a volume, found {tuple(map(int, shape))}")
     return total
-
-
-def mapped(file: str | IO[bytes], dtype: DTypeLike, offset: int, shape: Sequence[int]) -> NDArray[Any]:
-    """Voxels of a file from `offset` on, as a read-only memory map. Whoever calls has checked the size."""
-    shape = tuple(map(int, shape))
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    return np.memmap(file, dtype, "r", offset, shape)
 
 
 def check_size(path: str, offset: int, expected: int, what: str, *, exact: bool = False) -> None:
@@ -109,7 +101,7 @@ def spool(stream: Unpacking, expected: int, *, skip: int = 0, exact: bool = Fals
         raise OSError(
             f"{path}: {expected} bytes are needed to unpack it, {tempfile.gettempdir()} has {free} free"
         )
-    file = tempfile.TemporaryFile(prefix="maskmill-")  # noqa: SIM115 - whoever calls maps it
+    file = tempfile.TemporaryFile(prefix="maskmill-")  # noqa: SIM115 - whoever calls reads it
     try:
         for at in range(0, skip, _STEP):
             stream.read(min(_STEP, skip - at))

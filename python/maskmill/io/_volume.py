@@ -120,12 +120,10 @@ class Volume:
         """
         z0, z1, y0, y1, x0, x1 = checked_box(box, self.shape)
         shape = (z1 - z0, y1 - y0, x1 - x0)
-        if out is None:
-            out = np.empty(shape, self.dtype)
-        elif out.shape != shape or out.dtype != self.dtype:
+        if out is not None and (out.shape != shape or out.dtype != self.dtype):
             raise ValueError(f"out must be {shape} of {self.dtype}, not {out.shape} of {out.dtype}")
-        if out.size == 0:
-            return out
+        if 0 in shape:
+            return np.empty(shape, self.dtype) if out is None else out
         luminance = self._channel == "luminance" and self.channels > 2
         ranges = {"z": slice(z0, z1), "y": slice(y0, y1), "x": slice(x0, x1)}
         if "c" in self._axes:
@@ -137,7 +135,10 @@ class Volume:
             if axis not in kept:
                 block, kept = block[..., None], [*kept, axis]
         block = block.transpose([kept.index(axis) for axis in "zyxc"])
-        out[...] = to_luminance(block) if luminance else block[..., 0]
+        block = to_luminance(block) if luminance else block[..., 0]
+        if out is None:
+            return np.ascontiguousarray(block, self.dtype)
+        out[...] = block
         return out
 
     def slabs(self, size: int = 1 << 26) -> Iterator[NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""MRC / CCP4 maps (https://www.ccpem.ac.uk/mrc_format/mrc2014.php), plain, .gz and .bz2. Voxels are mapped.
+"""MRC / CCP4 maps (https://www.ccpem.ac.uk/mrc_format/mrc2014.php), plain, .gz and .bz2.
 
 Axes are put in the order z, y, x by the header's axis map. Voxel sizes are in angstrom: cell / sampling.
 """
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from maskmill._files import FormatError, need
-from maskmill.io._spool import Unpacking, check_size, mapped, packing, spool, voxel_bytes
+from maskmill.io._raw import RawVoxels
+from maskmill.io._spool import Unpacking, check_size, packing, spool, voxel_bytes
 from maskmill.io._volume import Options, Volume
 
 _TYPES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2", 16: "u1"}
@@ -28,14 +29,14 @@ def open_mrc(path: str, options: Options) -> Volume:
             header, dtype, axes, shape, extended = _describe(path, head, options.signed)
             file, _ = spool(stream, voxel_bytes(path, shape, dtype), skip=extended)
         with file:
-            array = mapped(file, dtype, 0, shape)
+            array = RawVoxels(file, dtype, 0, shape)
     else:
         with open(path, "rb") as opened:
             head = opened.read(_HEADER)
         header, dtype, axes, shape, extended = _describe(path, head, options.signed)
         what = f"{' x '.join(map(str, shape))} of {dtype}"
         check_size(path, _HEADER + extended, voxel_bytes(path, shape, dtype), what)
-        array = mapped(path, dtype, _HEADER + extended, shape)
+        array = RawVoxels(path, dtype, _HEADER + extended, shape)
     spacing = [float(header.cella[a]) / float(header[f"m{a}"]) if header[f"m{a}"] > 0 else 0.0 for a in "zyx"]
     return Volume(path, "mrc", array, axes, spacing=spacing, unit="angstrom", channel=options.channel)
 

@@ -1,4 +1,4 @@
-"""NIfTI-1 and -2 (by nibabel), one file or a pair, plain or .gz. Voxels are mapped; slope and intercept are applied."""
+"""NIfTI-1 and -2 (by nibabel), one file or a pair, plain or .gz; slope and intercept are applied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need
-from maskmill.io._spool import Unpacking, check_size, mapped, packing, spool, voxel_bytes
+from maskmill.io._raw import RawVoxels
+from maskmill.io._spool import Unpacking, check_size, packing, spool, voxel_bytes
 from maskmill.io._volume import Options, Volume
 
 _SIZES = {348: "Nifti1Header", 540: "Nifti2Header"}
@@ -31,7 +32,7 @@ def open_nifti(path: str, options: Options) -> Volume:
     if not 1 <= len(shape) <= 7 or min(shape) < 1:
         raise FormatError(f"{path}: expected 1 to 7 positive sizes, found {shape}")
     colours = 0 if dtype.names is None else len(dtype.names)
-    stored = shape[::-1] + ([colours] if colours else [])
+    stored = [1] * (len(shape) == 1) + shape[::-1] + ([colours] if colours else [])
     plain = np.dtype(np.uint8) if colours else dtype
     offset = float(header["vox_offset"])
     if not 0 <= offset < 1 << 40 or offset != int(offset) or (single and offset < len(header.binaryblock)):
@@ -45,7 +46,7 @@ def open_nifti(path: str, options: Options) -> Volume:
     letters = "xyztcuv"[: len(shape)][::-1]
     axes = letters.replace("c", "w") + "c" if colours else letters
     if len(shape) == 1:
-        array, axes = array[None], "y" + axes
+        axes = "y" + axes
     scaled = _scaled(header, array)
     unit = header.get_xyzt_units()[0]
     zooms = [float(zoom) for zoom in header["pixdim"][1:4]][::-1] if len(shape) > 2 else None
@@ -91,23 +92,21 @@ def _image_beside(path: str) -> str:
     raise FormatError(f"{path}: expected its voxels in {stem}.img, found no such file")
 
 
-def _voxels(
-    path: str, packed: str | None, offset: int, dtype: np.dtype[Any], shape: list[int]
-) -> NDArray[Any]:
+def _voxels(path: str, packed: str | None, offset: int, dtype: np.dtype[Any], shape: list[int]) -> RawVoxels:
     expected = voxel_bytes(path, shape, dtype)
     if packed is None:
         check_size(path, offset, expected, f"{' x '.join(map(str, shape))} of {dtype}")
-        return mapped(path, dtype, offset, shape)
+        return RawVoxels(path, dtype, offset, shape)
     with Unpacking(path, packed) as stream:
         file, at = spool(stream, expected, skip=offset)
     with file:
-        return mapped(file, dtype, at, shape)
+        return RawVoxels(file, dtype, at, shape)
 
 
 class _Scaled:
     """Voxels times slope plus intercept, when they are read."""
 
-    def __init__(self, array: NDArray[Any], slope: float, intercept: float) -> None:
+    def __init__(self, array: Any, slope: float, intercept: float) -> None:
         self._array, self._slope, self._intercept = array, slope, intercept
         self.shape, self.dtype = array.shape, np.dtype(np.float64)
 
@@ -116,7 +115,7 @@ class _Scaled:
         return scaled
 
 
-def _scaled(header: Any, array: NDArray[Any]) -> Any:
+def _scaled(header: Any, array: RawVoxels) -> Any:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if (
         not np.isfinite(slope)

@@ -1,4 +1,4 @@
-"""NRRD (https://teem.sourceforge.net/nrrd/format.html): attached and detached; raw (mapped), gzip, bzip2 and text."""
+"""NRRD (https://teem.sourceforge.net/nrrd/format.html): attached and detached; raw, gzip, bzip2 and text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need
-from maskmill.io._spool import Unpacking, check_size, mapped, spool, voxel_bytes
+from maskmill.io._raw import RawVoxels
+from maskmill.io._spool import Unpacking, check_size, spool, voxel_bytes
 from maskmill.io._volume import Options, Volume
 
 _HEADER = 1 << 20
@@ -133,7 +134,7 @@ def _spacing(header: dict[str, Any], spatial: list[int]) -> tuple[list[float] | 
 
 def _data(
     path: str, header: dict[str, Any], end: int, dtype: np.dtype[Any], shape: list[int]
-) -> NDArray[Any]:
+) -> RawVoxels | NDArray[Any]:
     def field(name: str) -> Any:
         return header.get(name, header.get(name.replace(" ", "")))
 
@@ -163,12 +164,12 @@ def _data(
         if encoding == "raw":
             at = os.path.getsize(name) - expected if skip == -1 else at + skip
             check_size(name, max(at, 0), expected, what, exact=True)
-            return mapped(name, dtype, at, shape)
+            return RawVoxels(name, dtype, at, shape)
         if encoding in ("gz", "gzip", "bz2", "bzip2"):
             with Unpacking(name, "gz" if encoding.startswith("g") else "bz2", file) as stream:
                 spooled, at = spool(stream, expected, skip=skip, exact=True)
             with spooled:
-                return mapped(spooled, dtype, at, shape)
+                return RawVoxels(spooled, dtype, at, shape)
         if encoding in ("ascii", "text", "txt"):
             return _text(name, file, dtype, shape)
     raise FormatError(f"{path}: expected encoding raw, gzip, bzip2 or text, found {encoding!r}")

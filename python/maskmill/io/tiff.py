@@ -1,4 +1,4 @@
-"""TIFF stacks, OME-TIFF and ImageJ's (by tifffile). Voxels in one piece are mapped; else strips or tiles are decoded.
+"""TIFF stacks, OME-TIFF and ImageJ's (by tifffile). Voxels in one piece are read so; else strips or tiles are decoded.
 
 LZW, JPEG and Zstandard need the package imagecodecs. Resolution without a unit of length (dots per inch) says nothing
 about voxels, and counts as unknown.
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need
-from maskmill.io._spool import check_size, mapped, voxel_bytes
+from maskmill.io._raw import RawVoxels
+from maskmill.io._spool import check_size, voxel_bytes
 from maskmill.io._volume import Options, Volume
 
 _SEGMENT = 1 << 31  # more bytes in one strip or tile are a damaged header, not a picture
@@ -52,7 +53,7 @@ def _open(path: str, file: Any, options: Options) -> Volume:
     if offset is not None:
         check_size(path, offset, total, f"{' x '.join(map(str, series.shape))} of {series.dtype}")
         order = file.byteorder
-        array: Any = mapped(path, series.dtype.newbyteorder(order), offset, series.shape)
+        array: Any = RawVoxels(path, series.dtype.newbyteorder(order), offset, series.shape)
         chunks = None
     else:
         array = _Pages(path, file, series)
