@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from maskmill._version import __version__
 
-VERBS = ("eval", "demo", "bench", "doctor")
+VERBS = ("eval", "em", "demo", "bench", "doctor")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\

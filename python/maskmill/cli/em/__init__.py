@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ()
+VERBS: tuple[str, ...] = ("filter",)
 """Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\

@@ -1,0 +1,48 @@
+"""What several verbs have in common: options, the progress bar, the list of what failed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Report = Callable[[int, int, str], None]
+"""Called with how many are done, how many there are, and the name of the next."""
+
+
+def add_workers(p: argparse.ArgumentParser, *, default: int = 4) -> None:
+    p.add_argument(
+        "-p", "--processes", type=int, default=default, metavar="N", help=f"workers (default: {default})"
+    )
+
+
+def add_quiet(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+@contextmanager
+def progress_bar(what: str, quiet: bool) -> Iterator[Report | None]:
+    """A bar on stderr, or None if it is not wanted."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[name]}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None, name="")
+
+        def report(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, name=name)
+
+        yield report
+
+
+def print_failures(failed: Sequence[Any], verb: str) -> None:
+    """Each input that failed, on stderr, with its reason."""
+    for failure in failed:
+        reason = failure.reason if failure.input in failure.reason else f"{failure.input}: {failure.reason}"
+        print(f"maskmill em {verb}: {reason}", file=sys.stderr)
