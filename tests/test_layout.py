@@ -62,7 +62,8 @@ def test_kernel_has_its_twins(kernel, place):
 def test_one_name_in_every_layer(kernel):
     """Functions of a kernel's header are bound and twinned under the kernel's name."""
     twin = (PYTHON / "_numba" / f"{kernel}.py").read_text(encoding="utf-8")
-    binding = (CPP / "bindings" / f"{kernel}.cpp").read_text(encoding="utf-8")
+    bindings = [CPP / "bindings" / f"{kernel}.cpp", *(CPP / "bindings").glob(f"{kernel}_further.cpp")]
+    binding = "".join(path.read_text(encoding="utf-8") for path in bindings)
     bound = set(re.findall(r'm\.def\(\s*"(\w+)"', binding))
     bound = {name for name in bound if name.startswith(f"{kernel}_")}
     twinned = set(re.findall(r"^def ([a-z]\w*)", twin, re.M))
@@ -126,8 +127,8 @@ def test_kernels_keep_to_their_arguments(path):
 LEVELS = [
     {"_version", "_files", "_jobs", "_numba"},
     {"_backend"},
-    {"_check"},
-    {"polygons"},
+    {"_check", "_images"},
+    {"polygons", "_hash_profile"},
     {
         "rle",
         "setops",

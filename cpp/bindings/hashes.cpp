@@ -1,20 +1,10 @@
 #include "kernels/hashes.hpp"
 
-#include <vector>
-
-#include "bindings/arrays.hpp"
+#include "bindings/images.hpp"
 #include "bindings/register.hpp"
 
 namespace maskmill {
 namespace {
-
-template <class T, size_t N>
-T named(const std::string& name, const char* what, const std::pair<const char*, T> (&known)[N]) {
-    for (const auto& [text, value] : known) {
-        if (name == text) return value;
-    }
-    throw py::value_error(std::string("unknown ") + what + ": " + name);
-}
 
 HashRule rule_of(const std::string& kind, const std::string& profile, const std::string& regime, int64_t size,
                  int64_t crop) {
@@ -31,55 +21,12 @@ HashRule rule_of(const std::string& kind, const std::string& profile, const std:
     rule.profile = named<Profile>(
         profile, "profile",
         {{"imagehash", Profile::imagehash}, {"imagededup", Profile::imagededup}, {"cem", Profile::cem}});
-    rule.regime = named<Regime>(regime, "resize regime",
-                                {{"pillow<=12.1", Regime::pillow_12_1},
-                                 {"pillow12.2", Regime::pillow_12_2},
-                                 {"pillow13", Regime::pillow_13}});
+    rule.regime = regime_of(regime);
     require(size >= 2 && size <= 256, "hash_size must be within 2 and 256");
     require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");
     rule.size = size;
     rule.crop = crop;
     return rule;
-}
-
-// One image (H, W) or (H, W, C), from dimension `first` on.
-Pixels pixels(const py::array& image, py::ssize_t first) {
-    Pixels p;
-    p.data = static_cast<const uint8_t*>(image.data());
-    p.height = image.shape(first);
-    p.width = image.shape(first + 1);
-    p.row = image.strides(first);
-    p.column = image.strides(first + 1);
-    if (image.ndim() == first + 3) {
-        p.channels = static_cast<int>(image.shape(first + 2));
-        p.channel = image.strides(first + 2);
-    }
-    require(p.height > 0 && p.width > 0, "images must have pixels");
-    require(p.channels == 1 || p.channels == 3 || p.channels == 4, "images must have 3 or 4 channels");
-    return p;
-}
-
-// An array (N, H, W[, C]) or a sequence of arrays (H, W[, C]), uint8.
-std::vector<Pixels> views(const py::object& images) {
-    const auto bytes = [](const py::handle& object, py::ssize_t ndim) {
-        if (!py::isinstance<py::array_t<uint8_t>>(object)) throw py::type_error("images must be arrays of uint8");
-        auto array = py::reinterpret_borrow<py::array>(object);
-        require(array.ndim() == ndim || array.ndim() == ndim + 1, "images must have shape (H, W) or (H, W, C)");
-        return array;
-    };
-    std::vector<Pixels> out;
-    if (py::isinstance<py::array>(images)) {
-        const py::array array = bytes(images, 3);
-        if (array.shape(0) == 0) return out;
-        Pixels p = pixels(array, 1);
-        out.reserve(static_cast<size_t>(array.shape(0)));
-        for (py::ssize_t i = 0; i < array.shape(0); ++i, p.data += array.strides(0)) out.push_back(p);
-        return out;
-    }
-    const auto list = py::cast<py::sequence>(images);
-    out.reserve(list.size());
-    for (const py::handle image : list) out.push_back(pixels(bytes(image, 2), 0));
-    return out;
 }
 
 Array<uint64_t> images(const py::object& arrays, const std::string& kind, int64_t size, const std::string& profile,

@@ -48,6 +48,31 @@ void hashes_planes(const Voxels& volume, int axis, std::span<const int64_t> tile
 // Pillow's gray (H, W), C-contiguous: (19595 R + 38470 G + 7471 B + 32768) >> 16.
 void hashes_gray(const Pixels& image, uint8_t* out);
 
+// PDQ. codes: (images, 4), or (images, 8, 4) if dihedral, of the image, turned by 90, 180 and 270 degrees against the
+// clock, upside down, left to right, transposed, and transposed over the other diagonal. The first bit of the first word
+// is bit 255, the last of the hexadecimal digits bit 0. quality: (images,) 0 .. 100. Images with a side below 5 have the
+// code 0. Luma of colours as pdqhash has it (in double) or as the C++ reference (in float); gray values are taken as
+// they are. Reference: facebook/ThreatExchange, pdq; bits equal pdqhash 0.2.8.
+enum class PdqLuma { pdqhash, float32 };
+void hashes_pdq(std::span<const Pixels> images, PdqLuma luma, bool dihedral, uint64_t* codes, uint8_t* quality);
+
+// The 8 dhashes of an image turned and mirrored, in the order of hashes_pdq, from one picture that is a column wider
+// than high and one that is a row higher than wide. codes: (images, 8, words) of `rule`, whose kind is dhash.
+void hashes_dihedral(std::span<const Pixels> images, const HashRule& rule, uint64_t* codes);
+
+// ImageHash's colorhash: 14 numbers of `bits` (1 .. 16) bits each. codes: (images, words).
+void hashes_colorhash(std::span<const Pixels> images, int bits, uint64_t* codes);
+
+// ImageHash's crop_resistant_hash: a dhash for each segment of each image, segment after segment.
+struct SegmentRule {
+    int64_t side = 300;       // of the picture that is segmented
+    int64_t threshold = 128;  // brighter pixels are hills, the others valleys
+    int64_t least = 500;      // segments have more pixels
+    int64_t limit = 0;        // keep so many, the biggest first; 0: all
+};
+Ragged<uint64_t> hashes_crop_resistant(std::span<const Pixels> images, const SegmentRule& rule, int64_t hash_size,
+                                       Regime regime);
+
 // Parts, for the other files of this kernel.
 
 struct HashMemory {

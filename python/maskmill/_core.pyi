@@ -211,6 +211,26 @@ def hashes_images(
 ) -> _Positions:
     """(N, H, W[, C]), or (H, W[, C]) each, any strides."""
 
+def hashes_pdq(images: _Bytes | Sequence[_Bytes], luma: str, dihedral: bool) -> tuple[_Positions, _Bytes]:
+    """Codes (N, 4), or (N, 8, 4) if dihedral, and qualities (N,)."""
+
+def hashes_dihedral(
+    images: _Bytes | Sequence[_Bytes], size: int, profile: str, regime: str, crop: int
+) -> _Positions:
+    """Dhashes (N, 8, words) of the images turned and mirrored."""
+
+def hashes_colorhash(images: _Bytes | Sequence[_Bytes], binbits: int) -> _Positions: ...
+def hashes_crop_resistant(
+    images: _Bytes | Sequence[_Bytes],
+    size: int,
+    regime: str,
+    side: int,
+    threshold: int,
+    least: int,
+    limit: int,
+) -> tuple[_Positions, _Int64s]:
+    """Codes of all segments, and the images' offsets."""
+
 def hashes_planes(
     volume: _Bytes,
     axis: int,

@@ -3,142 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._hash_profile import CROP, Codes, Profile, one_of
+from maskmill._images import Scaling, checked_scaling, uint8_images
 
 __all__ = [
+    "DIHEDRAL",
     "Profile",
     "ahash",
+    "colorhash",
+    "crop_matches",
+    "crop_resistant",
     "dhash",
+    "dhash_dihedral",
     "dhash_v",
+    "dihedral_canonical",
+    "dihedral_distance",
     "from_hex",
+    "pdq",
+    "pdq_dihedral",
     "phash",
     "phash_simple",
     "planes",
     "to_hex",
     "whash",
 ]
-
-Codes: TypeAlias = NDArray[np.uint64]
-Scaling: TypeAlias = str | tuple[float, float]
-
-KINDS = ("ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash")
-PROFILES = {
-    "imagehash": KINDS,
-    "imagededup": ("ahash", "dhash", "phash", "whash"),
-    "cem": KINDS,
-}
-"""The hashes that each profile has."""
-REGIMES = ("pillow<=12.1", "pillow12.2", "pillow13")
-CROP = 224
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a code means: codes may be compared only where all of this is equal.
-
-    Its text, `str(profile)`, is what to store beside codes; `Profile.parse` reads it.
-
-    Parameters
-    ----------
-    kind : {"ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash"}
-    hash_size : int
-        The code has hash_size**2 bits.
-    profile : {"imagehash", "imagededup", "cem"}
-    resize : {"pillow13", "pillow12.2", "pillow<=12.1"}
-        Whose resizing: Pillow changed its results twice.
-    scaling : None, "dtype", "minmax" or (lo, hi)
-        How other than 8-bit images were made 8-bit; None: they were not.
-    crop : int
-        Of profile "cem" alone: images are first resized to crop x crop.
-
-    Examples
-    --------
-    >>> from maskmill.hashes import Profile
-    >>> str(Profile("dhash", profile="cem", crop=224))
-    'cem.dhash/8/pillow13/crop=224'
-    >>> Profile.parse("imagehash.phash/16/pillow12.2/scaling=0:4095").scaling
-    (0.0, 4095.0)
-    """
-
-    kind: str
-    hash_size: int = 8
-    profile: str = "imagehash"
-    resize: str = "pillow13"
-    scaling: Scaling | None = None
-    crop: int = CROP
-
-    def __post_init__(self) -> None:
-        _one_of(self.profile, "profile", tuple(PROFILES))
-        _one_of(self.kind, f"a hash of profile {self.profile!r}", PROFILES[self.profile])
-        _one_of(self.resize, "resize", REGIMES)
-        for name in ("hash_size", "crop"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an integer, not {value!r}")
-            object.__setattr__(self, name, int(value))
-        if not 2 <= self.hash_size <= 256:
-            raise ValueError(f"hash_size must be within 2 and 256, not {self.hash_size}")
-        if self.profile == "imagededup" and self.hash_size != 8:
-            raise ValueError(f"hash_size must be 8 for profile 'imagededup', not {self.hash_size}")
-        if self.kind == "whash" and self.hash_size & (self.hash_size - 1):
-            raise ValueError(f"hash_size must be a power of two for whash, not {self.hash_size}")
-        if not 1 <= self.crop <= 65536:
-            raise ValueError(f"crop must be within 1 and 65536, not {self.crop}")
-        object.__setattr__(self, "scaling", _checked_scaling(self.scaling))
-
-    @property
-    def bits(self) -> int:
-        return self.hash_size**2
-
-    @property
-    def words(self) -> int:
-        return -(-self.bits // 64)
-
-    def __str__(self) -> str:
-        text = f"{self.profile}.{self.kind}/{self.hash_size}/{self.resize}"
-        if self.profile == "cem":
-            text += f"/crop={self.crop}"
-        if self.scaling is not None:
-            named = isinstance(self.scaling, str)
-            text += f"/scaling={self.scaling if named else f'{self.scaling[0]!r}:{self.scaling[1]!r}'}"
-        return text
-
-    @classmethod
-    def parse(cls, text: str) -> Profile:
-        """The profile that has this text."""
-        try:
-            name, size, resize, *rest = text.split("/")
-            profile, kind = name.split(".")
-            extra = dict(item.split("=") for item in rest)
-            crop, scaling = int(extra.pop("crop", CROP)), extra.pop("scaling", None)
-            window = None if scaling is None or ":" not in scaling else scaling.split(":")
-            return cls(
-                kind,
-                int(size),
-                profile,
-                resize,
-                scaling if window is None else (float(window[0]), float(window[1])),
-                crop,
-                **extra,
-            )
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{text!r} is no hash profile: {error}") from None
-
-    def codes(self, images: Any, *, backend: str | None = None) -> Codes:
-        """Codes (N, words) of images, as by the function of this kind."""
-        arrays = _uint8_images(images, self.scaling)
-        codes: Codes = kernels(backend).hashes_images(arrays, *self._rule())
-        return codes
-
-    def _rule(self) -> tuple[str, int, str, str, int]:
-        return self.kind, self.hash_size, self.profile, self.resize, self.crop
 
 
 def dhash(
@@ -258,6 +154,300 @@ def whash(
     return Profile("whash", hash_size, profile, resize, scaling, crop).codes(images, backend=backend)
 
 
+def pdq(
+    images: Any,
+    *,
+    quality: bool = False,
+    luma: str = "pdqhash",
+    shrink: bool = False,
+    scaling: Scaling | None = None,
+    backend: str | None = None,
+) -> Codes | tuple[Codes, NDArray[np.uint8]]:
+    """PDQ, Meta's hash of photos: 256 bits, meant to be alike within a distance of 31.
+
+    Parameters
+    ----------
+    images, scaling : as in `dhash`
+    quality : bool
+        Also return how much there is to see; PDQ's advice is to drop images of 49 or less.
+    luma : {"pdqhash", "float32"}
+        How colours become gray: in double as by the Python package pdqhash, or in float32 as by the C++ reference and
+        vpdq. They differ in the last bit of some pixels, and seldom in a bit of the code.
+    shrink : bool
+        First resize images with a side above 512 to 512 x 512, taking the nearest pixels, as the C++ tool does with
+        files. pdqhash does not.
+
+    Returns
+    -------
+    codes : (N, 4) uint64
+        `to_hex(codes)` is PDQ's text. 0 where a side is below 5.
+    quality : (N,) uint8
+        0 .. 100; only if asked for.
+
+    Notes
+    -----
+    Bits equal pdqhash 0.2.8. Reference: https://github.com/facebook/ThreatExchange/tree/main/pdq.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import hashes
+    >>> image = np.add.outer(np.arange(96) ** 2 // 40, np.arange(80) % 32).astype(np.uint8)
+    >>> codes, quality = hashes.pdq([image], quality=True)
+    >>> codes.shape, quality.tolist()
+    ((1, 4), [63])
+    """
+    codes, found = kernels(backend).hashes_pdq(_for_pdq(images, luma, shrink, scaling), luma, False)
+    return (codes, found) if quality else codes
+
+
+DIHEDRAL = (
+    "as it is",
+    "rotated by 90",
+    "rotated by 180",
+    "rotated by 270",
+    "upside down",
+    "left to right",
+    "transposed",
+    "transposed over the other diagonal",
+)
+"""What the eight codes of `pdq_dihedral` and `dhash_dihedral` are of. Rotations are against the clock, as np.rot90."""
+
+
+def pdq_dihedral(
+    images: Any,
+    *,
+    quality: bool = False,
+    luma: str = "pdqhash",
+    shrink: bool = False,
+    scaling: Scaling | None = None,
+    backend: str | None = None,
+) -> Codes | tuple[Codes, NDArray[np.uint8]]:
+    """PDQ of each image turned and mirrored, (N, 8, 4), in the order of `DIHEDRAL`; parameters as `pdq`.
+
+    As in the reference, the codes come from the frequencies of the image as it is: those of the turned image differ
+    in some bits, as its filter lies half a pixel off the middle.
+    """
+    codes, found = kernels(backend).hashes_pdq(_for_pdq(images, luma, shrink, scaling), luma, True)
+    return (codes, found) if quality else codes
+
+
+def dhash_dihedral(
+    images: Any,
+    hash_size: int = 8,
+    *,
+    profile: str = "imagehash",
+    resize: str = "pillow13",
+    scaling: Scaling | None = None,
+    crop: int = CROP,
+    backend: str | None = None,
+) -> Codes:
+    """Difference hashes of each image turned and mirrored, for `dihedral_distance`; parameters as `dhash`.
+
+    Returns
+    -------
+    codes : (N, 8, words) uint64
+        In the order of `DIHEDRAL`; the first one is `dhash`. They are made from one small picture that is a column
+        wider than high and one that is a row higher than wide: those of the transposed image differ in 0.2 % of bits,
+        as its passes are resized in another order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import hashes
+    >>> ramp = np.tile(np.arange(0, 240, 2, dtype=np.uint8), (90, 1))
+    >>> hashes.to_hex(hashes.dhash_dihedral([ramp])[0, :3])
+    ['ffffffffffffffff', '0000000000000000', '0000000000000000']
+    """
+    one_of(profile, "profile", ("imagehash", "cem"))
+    rule = Profile("dhash", hash_size, profile, resize, scaling, crop)
+    codes: Codes = kernels(backend).hashes_dihedral(
+        uint8_images(images, rule.scaling), rule.hash_size, profile, resize, rule.crop
+    )
+    return codes
+
+
+def dihedral_distance(codes: ArrayLike, exemplars: ArrayLike) -> NDArray[np.int64]:
+    """The least distance of any of an item's eight codes to an exemplar's code.
+
+    Parameters
+    ----------
+    codes : (..., 8, words) uint64
+    exemplars : (..., words) uint64
+        Of exemplars as they are: `dhash_dihedral(...)[:, 0]`. Leading dimensions are broadcast.
+
+    Returns
+    -------
+    distance : (...) int64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import hashes
+    >>> image = np.random.default_rng(0).integers(0, 256, (8, 9), np.uint8)
+    >>> codes = hashes.dhash_dihedral([image, image[::-1]])
+    >>> hashes.dihedral_distance(codes, codes[1, 0]).tolist()
+    [0, 0]
+    """
+    items = np.asarray(codes, np.uint64)
+    others = np.asarray(exemplars, np.uint64)
+    if items.ndim < 2 or items.shape[-2] != 8:
+        raise ValueError(f"codes must have shape (..., 8, words), not {items.shape}")
+    if others.ndim < 1 or others.shape[-1] != items.shape[-1]:
+        raise ValueError(f"exemplars must have shape (..., {items.shape[-1]}), not {others.shape}")
+    distance: NDArray[np.int64] = _bits_set(items ^ others[..., None, :]).min(axis=-1)
+    return distance
+
+
+def dihedral_canonical(codes: ArrayLike) -> Codes:
+    """(N, words): the smallest of each item's eight codes (N, 8, words).
+
+    It is the same for an image and its turned copies, if no bit of their codes differs: for equality alone.
+    """
+    items = np.asarray(codes, np.uint64)
+    if items.ndim != 3 or items.shape[1] != 8:
+        raise ValueError(f"codes must have shape (N, 8, words), not {items.shape}")
+    order = np.lexsort(np.moveaxis(items, 2, 0)[::-1], axis=1)
+    return items[np.arange(len(items)), order[:, 0]]
+
+
+def colorhash(
+    images: Any, binbits: int = 3, *, scaling: Scaling | None = None, backend: str | None = None
+) -> Codes:
+    """ImageHash's colorhash: which parts of the pixels are black, gray, and of six faint and six bright hues.
+
+    Parameters
+    ----------
+    images, scaling : as in `dhash`
+    binbits : int
+        Bits, 1 .. 16, of each of the 14 numbers.
+
+    Returns
+    -------
+    codes : (N, ceil(14 * binbits / 64)) uint64
+        Of 14 * binbits bits: `to_hex(codes, 14 * binbits)` is ImageHash's text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import hashes
+    >>> hashes.to_hex(hashes.colorhash([np.full((4, 4, 3), (200, 30, 30), np.uint8)]), bits=42)
+    ['00000038000']
+    """
+    if not isinstance(binbits, (int, np.integer)) or isinstance(binbits, bool):
+        raise TypeError(f"binbits must be an integer, not {binbits!r}")
+    if not 1 <= binbits <= 16:
+        raise ValueError(f"binbits must be within 1 and 16, not {binbits}")
+    codes: Codes = kernels(backend).hashes_colorhash(
+        uint8_images(images, checked_scaling(scaling)), int(binbits)
+    )
+    return codes
+
+
+def crop_resistant(
+    images: Any,
+    hash_size: int = 8,
+    *,
+    limit_segments: int | None = None,
+    segment_threshold: int = 128,
+    min_segment_size: int = 500,
+    segmentation_image_size: int = 300,
+    resize: str = "pillow13",
+    scaling: Scaling | None = None,
+    backend: str | None = None,
+) -> list[Codes]:
+    """ImageHash's crop-resistant hash: a dhash for each bright and each dark region of an image.
+
+    Parameters
+    ----------
+    images, hash_size, resize, scaling : as in `dhash`
+    limit_segments : int
+        Only so many, the biggest regions first. All unless given.
+    segment_threshold, min_segment_size, segmentation_image_size : int
+        Regions are brighter than the threshold, or not, in the blurred gray picture of this side, and have more
+        pixels than the least size.
+
+    Returns
+    -------
+    codes : list of (S, words) uint64, an item for each image
+        For `crop_matches`. ",".join(to_hex(codes[i])) is ImageHash's text.
+
+    Notes
+    -----
+    The last 4 * segmentation_image_size dark pixels are not looked for, as in ImageHash. Where ImageHash fails, because
+    there are that many regions of one pixel, all regions are taken. Source: Steinebach, Liu and Yannikos, Efficient
+    Cropping-Resistant Robust Image Hashing, ARES 2014, doi:10.1109/ARES.2014.85.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import hashes
+    >>> image = np.zeros((120, 160), np.uint8)
+    >>> image[20:80, 30:90] = 200
+    >>> [len(codes) for codes in hashes.crop_resistant([image])]
+    [2]
+    """
+    rule = Profile("dhash", hash_size, "imagehash", resize, scaling)
+    for name, value, least in (
+        ("limit_segments", limit_segments or 0, 0),
+        ("segment_threshold", segment_threshold, 0),
+        ("min_segment_size", min_segment_size, 0),
+        ("segmentation_image_size", segmentation_image_size, 1),
+    ):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+            raise TypeError(f"{name} must be an integer, not {value!r}")
+        if not least <= value <= (4096 if least else 2**31):
+            raise ValueError(f"{name} must be {least} or more, up to {4096 if least else 2**31}, not {value}")
+    codes, offsets = kernels(backend).hashes_crop_resistant(
+        uint8_images(images, rule.scaling),
+        rule.hash_size,
+        resize,
+        int(segmentation_image_size),
+        int(segment_threshold),
+        int(min_segment_size),
+        int(limit_segments or 0),
+    )
+    return [codes[begin:end] for begin, end in pairwise(offsets.tolist())]
+
+
+def crop_matches(
+    codes: ArrayLike,
+    other: ArrayLike,
+    *,
+    bit_error_rate: float = 0.25,
+    regions: int = 1,
+    bits: int | None = None,
+) -> bool:
+    """Whether two images match by `crop_resistant`: regions of the first that are near to one of the second.
+
+    Parameters
+    ----------
+    codes, other : (S, words) uint64
+    bit_error_rate : float
+        A region is near with at most this part of its bits different.
+    regions : int
+        How many have to be.
+    bits : int
+        How many bits a code has; all of its words' unless given.
+
+    Examples
+    --------
+    >>> from maskmill import hashes
+    >>> hashes.crop_matches([[0], [1]], [[0xFFFF]]), hashes.crop_matches([[0], [1]], [[0x1FFFF]])
+    (True, True)
+    >>> hashes.crop_matches([[0]], [[0x1FFFF]])
+    False
+    """
+    a, b = _words(codes), _words(other)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"other must have {a.shape[1]} words, not {b.shape[1]}")
+    if len(a) == 0 or len(b) == 0:
+        return regions <= 0
+    differ = _bits_set(a[:, None] ^ b[None])
+    cutoff = (64 * a.shape[1] if bits is None else bits) * bit_error_rate
+    return int((differ.min(axis=1) <= cutoff).sum()) >= regions
+
+
 def planes(
     volume: ArrayLike,
     axis: int,
@@ -296,6 +486,7 @@ def planes(
     >>> hashes.planes(volume, 2, [(0, 8, 0, 8), (0, 8, 8, 16)], [0, 5, 9]).shape
     (6, 1)
     """
+    one_of(profile, "profile", ("imagehash", "imagededup", "cem"))
     rule = Profile(hash, hash_size, profile, resize, None, CROP if crop is None else crop)
     array = np.asarray(volume)
     if array.dtype != np.uint8:
@@ -303,9 +494,8 @@ def planes(
     boxes = _check.integers(tiles, _check.INT64, "tiles")
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
-    codes: Codes = kernels(backend).hashes_planes(
-        array, int(axis), boxes, _check.integers(slices, _check.INT64, "slices"), *rule._rule()
-    )
+    at = _check.integers(slices, _check.INT64, "slices")
+    codes: Codes = kernels(backend).hashes_planes(array, int(axis), boxes, at, *rule.rule())
     return codes
 
 
@@ -347,7 +537,7 @@ def from_hex(texts: Sequence[str], bits: int | None = None) -> Codes:
     --------
     >>> from maskmill import hashes
     >>> hashes.from_hex(["863af2c48ce8f8bc"])
-    array([[9672221281886304444]], dtype=uint64)
+    array([[9672310075723151548]], dtype=uint64)
     """
     if isinstance(texts, str):
         raise TypeError("texts must be a sequence of strings, not one string")
@@ -375,81 +565,25 @@ def _words(codes: ArrayLike) -> Codes:
     return words
 
 
-def _one_of(value: Any, name: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
+def _for_pdq(
+    images: Any, luma: str, shrink: bool, scaling: Any
+) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+    one_of(luma, "luma", ("pdqhash", "float32"))
+    arrays = uint8_images(images, checked_scaling(scaling))
+    return [_shrunk(image) for image in arrays] if shrink else arrays
 
 
-# Images as the kernels take them
-
-
-def _uint8_images(images: Any, scaling: Scaling | None) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-    """An (N, H, W[, C]) array or a list of (H, W[, C]) arrays, uint8."""
-    if isinstance(images, np.ndarray) and images.dtype != object:
-        if images.ndim not in (3, 4):
-            raise ValueError(
-                f"images must be (N, H, W), (N, H, W, 3 | 4) or a list of images, not of shape {images.shape}"
-            )
-        if images.ndim == 4 and images.shape[3] not in (3, 4):
-            raise ValueError(f"images must have 3 or 4 channels, not {images.shape[3]}")
-        if len(images) and 0 in images.shape:
-            raise ValueError(f"images must have pixels, not the shape {images.shape}")
-        if images.dtype == np.uint8:
-            return images
-        return [_uint8(image, scaling, i) for i, image in enumerate(images)]
-    return [_uint8(_image(image, i), scaling, i) for i, image in enumerate(images)]
-
-
-def _image(image: Any, i: int) -> NDArray[Any]:
-    if hasattr(image, "convert") and hasattr(image, "getpalette"):
-        raise TypeError(f"image {i} must be an array; of a Pillow image: np.asarray(image.convert('RGB'))")
-    array = np.asarray(image)
-    if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise ValueError(
-            f"image {i} must be (H, W) or (H, W, 3 | 4) and have pixels, not of shape {array.shape}"
-        )
-    return array
-
-
-def _uint8(image: NDArray[Any], scaling: Scaling | None, i: int) -> NDArray[np.uint8]:
-    if image.dtype == np.uint8:
+def _shrunk(image: NDArray[np.uint8], side: int = 512) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if max(height, width) <= side:
         return image
-    if image.dtype == np.bool_:
-        return image.astype(np.uint8) * np.uint8(255)
-    if image.dtype.kind not in "uif":
-        raise TypeError(f"image {i} must be numbers, not {image.dtype}")
-    if scaling is None:
-        raise TypeError(
-            f"image {i} must be uint8, not {image.dtype}; or say how to scale it: scaling='dtype', ..."
-        )
-    if scaling == "dtype" and image.dtype.kind != "f":
-        info = np.iinfo(image.dtype)
-        unsigned = image.astype(image.dtype.newbyteorder("=")).view(f"u{image.dtype.itemsize}")
-        if info.min < 0:
-            unsigned = unsigned ^ unsigned.dtype.type(1 << (info.bits - 1))  # shifted: the least value is 0
-        return (unsigned // unsigned.dtype.type(((1 << info.bits) - 1) // 255)).astype(np.uint8)
-    values = image.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"image {i} must be finite")
-    lo, hi = (0.0, 1.0) if scaling == "dtype" else (values.min(), values.max())
-    if isinstance(scaling, tuple):
-        lo, hi = scaling
-    elif scaling == "dtype" and (values.min() < 0 or values.max() > 1):
-        raise ValueError(
-            f"image {i} must be within 0 and 1 for scaling 'dtype', not {values.min():g} and {values.max():g}"
-        )
-    if hi == lo:
-        return np.zeros(image.shape, np.uint8)
-    return np.clip(np.floor((values - lo) * 255 / (hi - lo)), 0, 255).astype(np.uint8)
+    rows, columns = (np.arange(side) * length // side for length in (height, width))
+    nearest: NDArray[np.uint8] = image[rows[:, None], columns]
+    return nearest
 
 
-def _checked_scaling(scaling: Any) -> Scaling | None:
-    if scaling is None or scaling in ("dtype", "minmax"):
-        return None if scaling is None else str(scaling)
-    try:
-        lo, hi = map(float, scaling)
-    except (TypeError, ValueError):
-        raise ValueError(f"scaling must be 'dtype', 'minmax' or (lo, hi), not {scaling!r}") from None
-    if not (np.isfinite([lo, hi]).all() and lo < hi):
-        raise ValueError(f"scaling must have lo < hi, both finite, not {scaling!r}")
-    return lo, hi
+def _bits_set(words: Codes) -> NDArray[np.int64]:
+    """Of each code (..., words)."""
+    each = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=-1)
+    total: NDArray[np.int64] = each.sum(axis=-1, dtype=np.int64)
+    return total

@@ -24,7 +24,14 @@ from maskmill._numba.coco_rle import (
 )
 from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
 from maskmill._numba.hamming import hamming_greedy, hamming_nearest, hamming_pairs, hamming_self_pairs
-from maskmill._numba.hashes import hashes_images, hashes_planes
+from maskmill._numba.hashes import (
+    hashes_colorhash,
+    hashes_crop_resistant,
+    hashes_dihedral,
+    hashes_images,
+    hashes_pdq,
+    hashes_planes,
+)
 from maskmill._numba.matching import (
     matching_accumulate,
     matching_all_known,
@@ -83,7 +90,11 @@ __all__ = [
     "hamming_nearest",
     "hamming_pairs",
     "hamming_self_pairs",
+    "hashes_colorhash",
+    "hashes_crop_resistant",
+    "hashes_dihedral",
     "hashes_images",
+    "hashes_pdq",
     "hashes_planes",
     "matching_accumulate",
     "matching_all_known",

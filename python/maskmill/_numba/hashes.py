@@ -8,7 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from maskmill._numba import _colorhash, _segments
 from maskmill._numba._dct import dct
+from maskmill._numba._pdq import LUMAS, pdq
 from maskmill._numba._resample import BILINEAR, LANCZOS, REGIMES, resize
 from maskmill._numba._runs import Float64s, Int64s
 
@@ -65,6 +67,61 @@ def hashes_planes(
     return _codes([stack[s, r0:r1, c0:c1] for r0, r1, c0, c1 in tiles for s in slices], rule)
 
 
+def hashes_pdq(images: Any, luma: str, dihedral: bool) -> tuple[Codes, NDArray[np.uint8]]:
+    if luma not in LUMAS:
+        raise ValueError(f"unknown luma: {luma}")
+    return pdq(_views(images), luma, dihedral)
+
+
+def hashes_dihedral(images: Any, size: int, profile: str, regime: str, crop: int) -> Codes:
+    if profile == "imagededup":
+        raise ValueError(f"unknown profile: {profile}")
+    rule = _rule("dhash", size, profile, regime, crop)
+    out = []
+    for image in map(gray, map(_flat, _views(images))):
+        if profile == "cem":
+            image = resize(image, crop, crop, BILINEAR, regime)
+        wide = resize(image, size, size + 1, LANCZOS, regime)
+        high = resize(image, size + 1, size, LANCZOS, regime)
+        # Turned by 90 degrees, what was high is wide.
+        grids = [
+            wide,
+            np.rot90(high),
+            np.rot90(wide, 2),
+            np.rot90(high, 3),
+            np.flipud(wide),
+            np.fliplr(wide),
+            high.T,
+            np.rot90(high, 2).T,
+        ]
+        out += [grid[:, 1:] > grid[:, :-1] for grid in grids]
+    return _packed([bits.ravel() for bits in out], size**2).reshape(-1, 8, -(-(rule.size**2) // 64))
+
+
+def hashes_colorhash(images: Any, binbits: int) -> Codes:
+    if not 1 <= binbits <= 16:
+        raise ValueError("binbits must be within 1 and 16")
+    numbers = [_colorhash.numbers(image, gray(image), binbits) for image in map(_flat, _views(images))]
+    return _packed([_colorhash.bits(values, binbits) for values in numbers], 14 * binbits)
+
+
+def hashes_crop_resistant(
+    images: Any, size: int, regime: str, side: int, threshold: int, least: int, limit: int
+) -> tuple[Codes, Int64s]:
+    rule = _rule("dhash", size, "imagehash", regime, 1)
+    if not 1 <= side <= 4096:
+        raise ValueError("segmentation_image_size must be within 1 and 4096")
+    bits, offsets = [], [0]
+    for image in map(gray, map(_flat, _views(images))):
+        for box in _segments.boxes(resize(image, side, side, LANCZOS, regime), threshold, least, limit):
+            y0, y1, x0, x1 = _segments.scaled(box, side, *image.shape)
+            part = image[y0:y1, x0:x1]
+            # A box without pixels has the code 0.
+            bits.append(_bits(part, rule).ravel() if part.size else np.zeros(size**2, np.bool_))
+        offsets.append(len(bits))
+    return _packed(bits, size**2), np.array(offsets, np.int64)
+
+
 def _rule(kind: str, size: int, profile: str, regime: str, crop: int) -> Rule:
     for value, what, known in (
         (kind, "hash", KINDS),
@@ -99,19 +156,24 @@ def _views(images: Any) -> Sequence[Image]:
 
 
 def _codes(images: Sequence[Image], rule: Rule) -> Codes:
-    """(N, words): bits row by row, the first one most significant; zeros at the end."""
-    words = -(-(rule.size**2) // 64)
-    bits = np.zeros((len(images), 64 * words), np.bool_)
-    for row, image in zip(bits, images, strict=True):
-        row[: rule.size**2] = _bits(image, rule).ravel()
-    return np.packbits(bits, axis=1).view(">u8").astype(np.uint64)
+    return _packed([_bits(_flat(image), rule).ravel() for image in images], rule.size**2)
+
+
+def _packed(bits: Sequence[NDArray[np.bool_]], width: int) -> Codes:
+    """(N, words): the first bit most significant; zeros at the end."""
+    padded = np.zeros((len(bits), -(-width // 64) * 64), np.bool_)
+    for row, values in zip(padded, bits, strict=True):
+        row[:width] = values
+    return np.packbits(padded, axis=1).view(">u8").astype(np.uint64)
+
+
+def _flat(image: Image) -> Image:
+    return image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
 
 
 def _bits(image: Image, rule: Rule) -> NDArray[np.bool_]:
     """(size, size)"""
     dedup = rule.profile == "imagededup"
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
     if not dedup:
         image = gray(image)
     if rule.profile == "cem":

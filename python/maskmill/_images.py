@@ -1,0 +1,85 @@
+"""Images as the kernels of hashes take them: 8-bit, other types only with a stated scaling."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scaling: TypeAlias = str | tuple[float, float]
+
+
+def uint8_images(images: Any, scaling: Scaling | None) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
+    """An (N, H, W[, C]) array or a list of (H, W[, C]) arrays, uint8."""
+    if isinstance(images, np.ndarray) and images.dtype != object:
+        if images.ndim not in (3, 4):
+            raise ValueError(
+                f"images must be (N, H, W), (N, H, W, 3 | 4) or a list of images, not of shape {images.shape}"
+            )
+        if images.ndim == 4 and images.shape[3] not in (3, 4):
+            raise ValueError(f"images must have 3 or 4 channels, not {images.shape[3]}")
+        if len(images) and 0 in images.shape:
+            raise ValueError(f"images must have pixels, not the shape {images.shape}")
+        if images.dtype == np.uint8:
+            return images
+        return [_uint8(image, scaling, i) for i, image in enumerate(images)]
+    return [_uint8(_image(image, i), scaling, i) for i, image in enumerate(images)]
+
+
+def _image(image: Any, i: int) -> NDArray[Any]:
+    if hasattr(image, "convert") and hasattr(image, "getpalette"):
+        raise TypeError(f"image {i} must be an array; of a Pillow image: np.asarray(image.convert('RGB'))")
+    array = np.asarray(image)
+    if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise ValueError(
+            f"image {i} must be (H, W) or (H, W, 3 | 4) and have pixels, not of shape {array.shape}"
+        )
+    return array
+
+
+def _uint8(image: NDArray[Any], scaling: Scaling | None, i: int) -> NDArray[np.uint8]:
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype == np.bool_:
+        return image.astype(np.uint8) * np.uint8(255)
+    if image.dtype.kind not in "uif":
+        raise TypeError(f"image {i} must be numbers, not {image.dtype}")
+    if scaling is None:
+        raise TypeError(
+            f"image {i} must be uint8, not {image.dtype}; or say how to scale it: scaling='dtype', ..."
+        )
+    if scaling == "dtype" and image.dtype.kind != "f":
+        info = np.iinfo(image.dtype)
+        unsigned = image.astype(image.dtype.newbyteorder("=")).view(f"u{image.dtype.itemsize}")
+        if info.min < 0:
+            unsigned = unsigned ^ unsigned.dtype.type(1 << (info.bits - 1))  # shifted: the least value is 0
+        scaled: NDArray[np.uint8] = (unsigned // unsigned.dtype.type(((1 << info.bits) - 1) // 255)).astype(
+            np.uint8
+        )
+        return scaled
+    values = image.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"image {i} must be finite")
+    lo, hi = (0.0, 1.0) if scaling == "dtype" else (values.min(), values.max())
+    if isinstance(scaling, tuple):
+        lo, hi = scaling
+    elif scaling == "dtype" and (values.min() < 0 or values.max() > 1):
+        raise ValueError(
+            f"image {i} must be within 0 and 1 for scaling 'dtype', not {values.min():g} and {values.max():g}"
+        )
+    if hi == lo:
+        return np.zeros(image.shape, np.uint8)
+    return np.clip(np.floor((values - lo) * 255 / (hi - lo)), 0, 255).astype(np.uint8)
+
+
+def checked_scaling(scaling: Any) -> Scaling | None:
+    if scaling is None or scaling in ("dtype", "minmax"):
+        return None if scaling is None else str(scaling)
+    try:
+        lo, hi = map(float, scaling)
+    except (TypeError, ValueError):
+        raise ValueError(f"scaling must be 'dtype', 'minmax' or (lo, hi), not {scaling!r}") from None
+    if not (np.isfinite([lo, hi]).all() and lo < hi):
+        raise ValueError(f"scaling must have lo < hi, both finite, not {scaling!r}")
+    return lo, hi
