@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -31,6 +31,7 @@ def write_volume(
     *,
     spacing: Sequence[float] | None = None,
     unit: str | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> None:
     """Write a volume as nrrd, tiff or mrc, by the suffix of `path`.
 
@@ -46,6 +47,8 @@ def write_volume(
         Size of a voxel along z, y, x. A Volume's own if not given. None: unknown.
     unit : str, optional
         Of the spacing.
+    notes : mapping of str to str, optional
+        Kept as key/value pairs of an nrrd or in the description of a TIFF; an MRC file has no place for them.
 
     Raises
     ------
@@ -81,7 +84,16 @@ def write_volume(
     if writer is None:
         raise ValueError(f"path must end with .nrrd, .tif, .tiff or .mrc, not {path.name!r}")
     with written_whole(path) as file:
-        writer(file, _slices(data, size, kind), size, kind, known, unit, suffix)
+        writer(file, _slices(data, size, kind), _About(size, kind, known, unit, dict(notes or {}), suffix))
+
+
+class _About(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    spacing: tuple[float, float, float] | None
+    unit: str | None
+    notes: dict[str, str]
+    suffix: str
 
 
 def _slices(
@@ -106,15 +118,8 @@ def _slices(
         )
 
 
-def _nrrd(
-    file: IO[bytes],
-    slices: Iterator[NDArray[Any]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    spacing: tuple[float, float, float] | None,
-    unit: str | None,
-    suffix: str,
-) -> None:
+def _nrrd(file: IO[bytes], slices: Iterator[NDArray[Any]], about: _About) -> None:
+    shape, dtype, spacing, unit, notes, _ = about
     if dtype.name not in _NRRD_TYPES:
         raise ValueError(f"nrrd has no voxels of {dtype}")
     lines = [
@@ -133,21 +138,20 @@ def _nrrd(
         if unit:
             word = unit.encode("ascii", "replace").decode().replace('"', "")
             lines.append(f'space units: "{word}" "{word}" "{word}"')
-    file.write("\n".join([*lines, "", ""]).encode("ascii"))
+    lines += [f"{_line(key)}:={_line(value)}" for key, value in notes.items()]
+    file.write("\n".join([*lines, "", ""]).encode("ascii", "replace"))
     for plane in slices:
         file.write(plane.astype(dtype.newbyteorder("<"), copy=False).data)
 
 
-def _mrc(
-    file: IO[bytes],
-    slices: Iterator[NDArray[Any]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    spacing: tuple[float, float, float] | None,
-    unit: str | None,
-    suffix: str,
-) -> None:
+def _line(text: str) -> str:
+    """Text that ends no line of a header."""
+    return " ".join(text.replace(":", " ").split())
+
+
+def _mrc(file: IO[bytes], slices: Iterator[NDArray[Any]], about: _About) -> None:
     """Bytes are mode 0 with IMOD's stamp, which says whether they are signed."""
+    shape, dtype, spacing, unit, _, _ = about
     if dtype.name not in _MRC_MODES:
         raise ValueError(f"mrc has no voxels of {dtype}: convert them, or write nrrd or tiff")
     header_type = need("mrcfile.dtypes", "em").HEADER_DTYPE.newbyteorder("<")
@@ -198,21 +202,20 @@ def angstroms(unit: str | None) -> float:
     return _ANGSTROMS[unit.lower()]
 
 
-def _tiff(
-    file: IO[bytes],
-    slices: Iterator[NDArray[Any]],
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    spacing: tuple[float, float, float] | None,
-    unit: str | None,
-    suffix: str,
-) -> None:
+def _tiff(file: IO[bytes], slices: Iterator[NDArray[Any]], about: _About) -> None:
     """ImageJ's TIFF, which Fiji opens with its scale; OME-TIFF for other types, above 4 GiB, and by its suffix."""
+    shape, dtype, spacing, unit, notes, suffix = about
     tifffile = need("tifffile", "em")
     big = math.prod(shape) * dtype.itemsize > _CLASSIC
     ome = big or dtype.name not in _IMAGEJ or ".ome" in suffix
     metadata: dict[str, Any] = {"axes": "ZYX"}
     extra: dict[str, Any] = {}
+    if notes and ome:
+        metadata["Description"] = "; ".join(f"{_line(key)}={_line(value)}" for key, value in notes.items())
+    elif notes:
+        metadata |= {
+            "fps" if key == "frame rate" else _line(key): _line(value) for key, value in notes.items()
+        }
     if spacing and ome:
         for axis, size in zip("ZYX", spacing, strict=False):
             metadata[f"PhysicalSize{axis}"] = size

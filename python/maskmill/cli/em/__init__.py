@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("filter",)
+VERBS: tuple[str, ...] = ("clean", "video2stack", "mrc2byte", "filter")
 """Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -26,10 +26,10 @@ def add_parser(verbs: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = p.add_subparsers(dest="step", metavar="VERB", required=True)
+    steps = p.add_subparsers(dest="em_verb", metavar="VERB", required=True)
     for verb in VERBS:
         _module(verb).add_parser(steps)
 
 
 def run(options: argparse.Namespace) -> int:
-    return int(_module(options.step).run(options))
+    return int(_module(options.em_verb).run(options))
