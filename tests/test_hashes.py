@@ -38,3 +38,35 @@ def test_as_imagehash(kind, backend, rng):
     for size in (8, 4, 16):
         codes = getattr(hashes, kind)(images, size, resize=REGIME, backend=backend)
         assert hashes.to_hex(codes, size**2) == [reference(image, kind, size) for image in images]
+
+
+# Planes of volumes
+
+
+@pytest.mark.parametrize("kind", ["dhash", "phash", "whash"])
+@pytest.mark.parametrize("order", ["C", "F", "reversed", "steps"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_planes_are_the_patches(axis, order, kind, backend, rng):
+    volume = rng.integers(0, 256, (50, 61, 83), np.uint8)
+    volume = {
+        "C": volume,
+        "F": np.asfortranarray(volume),
+        "reversed": volume[::-1, :, ::-1],
+        "steps": rng.integers(0, 256, (50, 122, 166), np.uint8)[:, ::2, ::2],
+    }[order]
+    stack = np.moveaxis(volume, axis, 0)
+    tiles = [(0, 32, 0, 32), (0, 32, 32, 50), (32, 50, 0, 32), (3, 47, 9, 14), (0, 32, 10, 42)]
+    for slices in ([0, 3, 2, len(stack) - 1, 3], [1], np.arange(0, len(stack), 5)):
+        for profile in ("cem", "imagehash"):
+            codes = hashes.planes(
+                volume, axis, tiles, slices, hash=kind, crop=32, profile=profile, backend=backend
+            )
+            patches = [np.ascontiguousarray(stack[s, a:b, c:d]) for a, b, c, d in tiles for s in slices]
+            expected = hashes.Profile(kind, profile=profile, crop=32).codes(patches, backend="cpp")
+            assert np.array_equal(codes, expected)
+
+
+def test_planes_of_nothing(backend):
+    volume = np.zeros((4, 5, 6), np.uint8)
+    assert hashes.planes(volume, 0, [], [1], backend=backend).shape == (0, 1)
+    assert hashes.planes(volume, 0, [(0, 1, 0, 1)], [], hash_size=16, backend=backend).shape == (0, 4)

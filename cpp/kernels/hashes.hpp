@@ -9,7 +9,9 @@
 // Cost        One read of the image, and the resizing (support/resample.hpp).
 #pragma once
 
+#include <compare>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "support/resample.hpp"
@@ -83,6 +85,11 @@ struct HashMemory {
     Buffer<double> sorted;
 };
 
+struct ImageSize {
+    int64_t height, width;
+    auto operator<=>(const ImageSize&) const = default;
+};
+
 // phash and phash_simple of grids (4 size, 4 size); may be used by many threads at once.
 class Dct;
 class DctBits {
@@ -98,5 +105,25 @@ class DctBits {
 
 // whash of a grid (side, side), side a power of two times size.
 void hashes_whash_bits(const uint8_t* grid, int64_t side, const HashRule& rule, HashMemory& memory);
+
+// Hashes images of one size; may be used by many threads at once.
+class Hasher {
+  public:
+    Hasher(const HashRule& rule, ImageSize image);
+
+    void operator()(Pixels image, uint64_t* code, HashMemory& memory) const;
+
+    ImageSize image() const { return image_; }
+    // The small picture whose pixels decide the bits; how a gray image is brought to it, unless it is cropped first.
+    ImageSize grid() const { return grid_; }
+    const Resize* direct() const { return crop_ ? nullptr : &*resize_; }
+    void from_grid(const uint8_t* grid, uint64_t* code, HashMemory& memory) const;
+
+  private:
+    HashRule rule_;
+    ImageSize image_, grid_;
+    std::optional<Resize> crop_, resize_;
+    std::optional<DctBits> dct_;
+};
 
 }  // namespace maskmill

@@ -203,13 +203,18 @@ void pass5(const Pass& p) {
 
 }  // namespace
 
-// DCT-II without normalisation, of lengths 4 n.
+// DCT-II of lengths 4 n; times 2 as SciPy has it, but the sum of `sum`, where that makes no difference to the bits.
 class Dct {
   public:
     explicit Dct(int64_t length) : length_(length), cosines_(static_cast<size_t>(length)) {
         const Roots quarter(4 * length);
         for (int64_t i = 0; i < length; ++i) cosines_[static_cast<size_t>(i)] = quarter[i + 1].re;
-        factorize();
+        if (factorize() != 1) {
+            factors_.clear();
+            circle_.resize(static_cast<size_t>(4 * length));
+            for (int64_t i = 0; i < 4 * length; ++i) circle_[static_cast<size_t>(i)] = quarter[i].re;
+            return;
+        }
         const Roots roots(length);
         int64_t before = 1;
         for (const int64_t factor : factors_) {
@@ -225,6 +230,7 @@ class Dct {
 
     // x: `length` numbers, overwritten; more: as many.
     void operator()(Lanes* x, Lanes* more) const {
+        if (!circle_.empty()) return sum(x, more);
         const int64_t n = length_, half = (n + 1) / 2;
         x[0] = 2.0 * x[0];
         x[n - 1] = 2.0 * x[n - 1];
@@ -240,7 +246,19 @@ class Dct {
     }
 
   private:
-    void factorize() {
+    // By the definition, where the length has other factors than 2, 3 and 5.
+    void sum(Lanes* x, Lanes* more) const {
+        for (int64_t k = 0; k < length_; ++k) {
+            more[k] = 0.0 * x[0];
+            for (int64_t j = 0; j < length_; ++j) {
+                more[k] = more[k] + circle_[static_cast<size_t>(k * (2 * j + 1) % (4 * length_))] * x[j];
+            }
+        }
+        std::copy_n(more, length_, x);
+    }
+
+    // What is left without the factors 2, 3 and 5.
+    int64_t factorize() {
         int64_t rest = length_;
         for (; rest % 4 == 0; rest /= 4) factors_.push_back(4);
         if (rest % 2 == 0) {
@@ -251,6 +269,7 @@ class Dct {
         for (const int64_t odd : {3, 5}) {
             for (; rest % odd == 0; rest /= odd) factors_.push_back(odd);
         }
+        return rest;
     }
 
     // The result is in x.
@@ -272,7 +291,7 @@ class Dct {
     }
 
     int64_t length_;
-    std::vector<double> cosines_;
+    std::vector<double> cosines_, circle_;
     std::vector<int64_t> factors_;
     std::vector<std::vector<Twiddle>> twiddles_;
 };

@@ -7,8 +7,6 @@
 namespace maskmill {
 namespace {
 
-constexpr size_t kLinesAtOnce = 64;
-
 // A ResampleAxis as the loops see it.
 struct AxisWords {
     int64_t inputs, outputs;

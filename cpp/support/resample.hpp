@@ -39,12 +39,15 @@ struct Taps {
 };
 Taps resample_taps(int64_t inputs, int64_t outputs, Filter filter);
 
-// Lines of pixels that are resampled alike: pixel i of line l is data[l * line + i * step].
+// Lines of pixels that are resampled alike: pixel i of line l is data[l * line + i * step]. What lies `ahead` bytes from
+// what is read is prefetched; 0: the lines that follow.
 struct Lines {
     const uint8_t* data;
     ptrdiff_t line, step;
     size_t count;
+    ptrdiff_t ahead = 0;
 };
+constexpr size_t kLinesAtOnce = 64;
 
 // One pass. The weights are kept as the instructions of the level need them; may be used by many threads at once.
 class ResampleAxis {

@@ -175,11 +175,15 @@ inline void pack_any(const Lines& lines, int64_t inputs, int64_t width, uint8_t*
 #if MASKMILL_SIMD_LEVEL == 2
 
 // 16 lines whose pixels are consecutive: a transposition of 32-bit words, 16 x 16 at a time.
-inline void pack_rows16(const uint8_t* const* p, int64_t begin, int64_t inputs, int64_t width, uint8_t* packed) {
+inline void pack_rows16(const uint8_t* const* p, int64_t begin, int64_t inputs, int64_t width, ptrdiff_t ahead,
+                        uint8_t* packed) {
     const int64_t left = std::min<int64_t>(64, inputs - begin);
     const __mmask64 mask = left == 64 ? ~__mmask64{0} : (__mmask64{1} << left) - 1;
     __m512i a[16], b[16];
-    for (int r = 0; r < 16; ++r) a[r] = _mm512_maskz_loadu_epi8(mask, p[r] + begin);
+    for (int r = 0; r < 16; ++r) {
+        a[r] = _mm512_maskz_loadu_epi8(mask, p[r] + begin);
+        prefetch_row(p[r] + begin + ahead);
+    }
     for (int r = 0; r < 16; r += 4) {
         const __m512i t0 = _mm512_unpacklo_epi32(a[r], a[r + 1]), t1 = _mm512_unpackhi_epi32(a[r], a[r + 1]);
         const __m512i t2 = _mm512_unpacklo_epi32(a[r + 2], a[r + 3]), t3 = _mm512_unpackhi_epi32(a[r + 2], a[r + 3]);
@@ -208,7 +212,7 @@ inline void pack_rows(const Lines& lines, int64_t inputs, int64_t width, uint8_t
         const uint8_t* p[16];
         for (int64_t r = 0; r < 16; ++r) p[r] = lines.data + std::min(l + r, last) * lines.line;
         for (int64_t i = 0; i < inputs; i += 64) {
-            pack_rows16(p, i, inputs, width, packed + 4 * l + width * i);
+            pack_rows16(p, i, inputs, width, lines.ahead, packed + 4 * l + width * i);
         }
     }
 }
@@ -220,8 +224,9 @@ inline void pack_columns(const Lines& lines, int64_t inputs, int64_t width, uint
     for (int64_t i = 0; i < inputs; i += 4, packed += 4 * width) {
         __m512i a[4];
         for (int64_t j = 0; j < 4; ++j) {
-            a[j] = i + j < inputs ? _mm512_maskz_loadu_epi8(mask, lines.data + (i + j) * lines.step)
-                                  : _mm512_setzero_si512();
+            const uint8_t* p = lines.data + (i + j) * lines.step;
+            a[j] = i + j < inputs ? _mm512_maskz_loadu_epi8(mask, p) : _mm512_setzero_si512();
+            prefetch_row(p + lines.ahead);
         }
         const __m512i t0 = _mm512_unpacklo_epi8(a[0], a[1]), t1 = _mm512_unpackhi_epi8(a[0], a[1]);
         const __m512i t2 = _mm512_unpacklo_epi8(a[2], a[3]), t3 = _mm512_unpackhi_epi8(a[2], a[3]);
@@ -268,7 +273,8 @@ inline void resample_lines(const AxisWords& axis, const Lines& lines, uint8_t* o
     for (size_t begin = 0; begin < lines.count; begin += kLinesAtOnce) {
         const auto from = static_cast<ptrdiff_t>(begin);
         const Lines block{lines.data + from * lines.line, lines.line, lines.step,
-                          std::min<size_t>(kLinesAtOnce, lines.count - begin)};
+                          std::min(kLinesAtOnce, lines.count - begin),
+                          lines.ahead != 0 ? lines.ahead : static_cast<ptrdiff_t>(kLinesAtOnce) * lines.line};
         uint8_t* to = out + from * line;
         switch ((block.count + kPerVector - 1) / kPerVector) {
             case 1: resample_block<1>(axis, block, to, line, step, packed); break;
