@@ -54,9 +54,9 @@ class Roots {
   private:
     // Angles up to an eighth of the circle are computed, the others are mirrored.
     Twiddle root(int64_t k) const {
-        const double angle = 0.7853981633974483 / static_cast<double>(n_);  // one 8n-th of the circle
-        const auto c = [&](int64_t x) { return cosine(static_cast<double>(x) * angle); };
-        const auto s = [&](int64_t x) { return sine(static_cast<double>(x) * angle); };
+        const double angle = rounded_eighth(static_cast<double>(n_));  // one 8n-th of the circle
+        const auto c = [&](int64_t x) { return rounded_cosine(static_cast<double>(x) * angle); };
+        const auto s = [&](int64_t x) { return rounded_sine(static_cast<double>(x) * angle); };
         const int64_t n = n_;
         int64_t x = 8 * k;
         if (k == 0) return {1, 0};
@@ -298,7 +298,7 @@ class Dct {
 
 namespace {
 
-// NumPy's order of adding up a row: eight sums side by side, halves of long rows apart.
+// NumPy's order of adding up: eight sums side by side, the halves of what is long apart.
 double pairwise_sum(const double* p, int64_t n) {
     if (n < 8) {
         double sum = -0.0;
@@ -362,8 +362,7 @@ void DctBits::operator()(const uint8_t* grid, HashMemory& memory) const {
     }
     double limit = 0;
     if (simple) {
-        for (int64_t y = 0; y < n; ++y) limit += pairwise_sum(block + y * n, n);
-        limit /= static_cast<double>(bits);
+        limit = pairwise_sum(block, rule_.bits()) / static_cast<double>(bits);
     } else {
         const size_t skipped = rule_.profile == HashProfile::imagededup ? 1 : 0;
         double* sorted = block + bits;

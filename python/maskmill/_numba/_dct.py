@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskmill._numba._resample import cosine, sine
 from maskmill._numba._runs import Float64s
+from maskmill._numba._sine import rounded_cosine, rounded_eighth, rounded_sine
 
 
 def dct(x: Float64s) -> Float64s:
@@ -181,13 +181,14 @@ def _entry(k: int, n: int) -> tuple[float, float]:
     """The same, k up to n / 2: angles up to an eighth of the circle are computed, the others are mirrored."""
     if k == 0:
         return 1.0, 0.0
-    angle = 0.7853981633974483 / n
+    angle = rounded_eighth(n)
+    cos, sin = (lambda x: rounded_cosine(x * angle)), (lambda x: rounded_sine(x * angle))
     x = 8 * k
     if x < n:
-        return cosine(x * angle), sine(x * angle)
+        return cos(x), sin(x)
     if x < 2 * n:
-        return sine((2 * n - x) * angle), cosine((2 * n - x) * angle)
+        return sin(2 * n - x), cos(2 * n - x)
     x -= 2 * n
     if x < n:
-        return -sine(x * angle), cosine(x * angle)
-    return -cosine((2 * n - x) * angle), sine((2 * n - x) * angle)
+        return -sin(x), cos(x)
+    return -cos(2 * n - x), sin(2 * n - x)

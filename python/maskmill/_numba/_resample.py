@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import floor
-
 import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._numba._runs import Int64s, compiled
+from maskmill._numba._sine import cosine, sine
 
 BOX, BILINEAR, HAMMING, BICUBIC, LANCZOS = range(5)
 REGIMES = ("pillow<=12.1", "pillow12.2", "pillow13")
@@ -110,56 +109,3 @@ def _sinc(x: float) -> float:
         return 1.0
     x *= PI
     return sine(x) / x
-
-
-# Libraries' sines differ in the last bit, and so would weights.
-
-
-@compiled
-def sine(x: float) -> float:
-    high, low, quadrant = _reduced(x)
-    return _of_quadrant(high, low, quadrant)
-
-
-@compiled
-def cosine(x: float) -> float:
-    high, low, quadrant = _reduced(x)
-    return _of_quadrant(high, low, (quadrant + 1) & 3)
-
-
-@compiled
-def _reduced(x: float) -> tuple[float, float, int]:
-    """x minus a multiple of pi/2, as the sum of two doubles; the first two of the three parts of pi/2 have 33 bits."""
-    n = floor(x * 0.6366197723675814 + 0.5)
-    a = x - n * 1.5707963267341256
-    b = n * 6.077100506303966e-11
-    c = a - b
-    rest = n * 2.0222662487959506e-21 - ((a - c) - b)
-    high = c - rest
-    return high, (c - high) - rest, n & 3
-
-
-@compiled
-def _of_quadrant(x: float, low: float, quadrant: int) -> float:
-    """Taylor's series."""
-    z = x * x
-    if quadrant % 2 == 0:
-        p = -1.0 / 1307674368000.0 + z * (1.0 / 355687428096000.0)
-        p = 1.0 / 6227020800.0 + z * p
-        p = -1.0 / 39916800.0 + z * p
-        p = 1.0 / 362880.0 + z * p
-        p = -1.0 / 5040.0 + z * p
-        p = 1.0 / 120.0 + z * p
-        p = -1.0 / 6.0 + z * p
-        value = x + (x * z * p + low * (1.0 - 0.5 * z))
-    else:
-        p = -1.0 / 87178291200.0 + z * (1.0 / 20922789888000.0)
-        p = 1.0 / 479001600.0 + z * p
-        p = -1.0 / 3628800.0 + z * p
-        p = 1.0 / 40320.0 + z * p
-        p = -1.0 / 720.0 + z * p
-        p = 1.0 / 24.0 + z * p
-        half = 0.5 * z
-        w = 1.0 - half
-        value = w + (((1.0 - w) - half) + (z * z * p - x * low))
-    return -value if quadrant >= 2 else value
