@@ -53,6 +53,14 @@ class Patience:
     first_wait: float = 0.5
     longest_wait: float = 20.0
 
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise ValueError(f"the timeout must be more than 0 s, not {self.timeout}")
+        if self.retries < 0:
+            raise ValueError(f"the retries must be 0 or more, not {self.retries}")
+        if self.connections < 1:
+            raise ValueError(f"the connections must be 1 or more, not {self.connections}")
+
 
 def split_address(address: str) -> tuple[str, str | None]:
     """An address without the format before it, and that format.
