@@ -43,7 +43,7 @@ uint8_t* output_of(py::array& out, const py::array& array, int64_t elements) {
     check_plain(out, "out");
     require(out.writeable(), "out must be writeable");
     if (!py::cast<bool>(out.dtype().attr("__eq__")(array.dtype())))
-        throw py::type_error("out must have the array's dtype");
+        throw py::type_error("out must have the dtype of what is copied");
     require((out.flags() & py::array::c_style) != 0, "out must be C-contiguous");
     require(out.size() == elements, "out must have as many elements as the patches");
     return static_cast<uint8_t*>(out.mutable_data());
@@ -125,6 +125,30 @@ Array<double> stats(const py::array& volume, int axis, const Array<int64_t>& til
     return out;
 }
 
+void stitch(const py::array& patches, Boxes boxes, const Array<double>& windows, const Array<int64_t>& starts,
+            int blend, py::array out) {
+    const PatchBoxes where = boxes_of(boxes);
+    const PatchType type = type_of(patches);
+    const PatchArray target = array_of(out, where.axes);
+    const int64_t elements = patches_size(where);
+    require(blend >= 0 && blend <= 2, "blend must be 0, 1 or 2");
+    require((patches.flags() & py::array::c_style) != 0, "patches must be C-contiguous");
+    require(patches.size() == elements * target.shape[3], "patches must have as many elements as the boxes");
+    require(starts.ndim() == 2 && starts.shape(0) == boxes.shape(0) && starts.shape(1) == where.axes,
+            "starts must have one element for each axis of each box");
+    for (py::ssize_t k = 0; k < starts.size(); ++k) {
+        const int64_t length = boxes.data()[2 * k + 1] - boxes.data()[2 * k];
+        require(starts.data()[k] >= 0 && starts.data()[k] <= windows.size() - length,
+                "windows must be as long as the boxes");
+    }
+    int64_t all = 1;
+    for (const int64_t n : target.shape) all *= n;
+    uint8_t* to = output_of(out, patches, all);
+    const PatchWindows weights{windows.data(), starts.data()};
+    const auto* from = static_cast<const uint8_t*>(patches.data());
+    without_gil([&] { patches_stitch(from, type, where, weights, static_cast<PatchBlend>(blend), target.shape, to); });
+}
+
 }  // namespace
 
 void register_patches(py::module_& m) {
@@ -132,6 +156,8 @@ void register_patches(py::module_& m) {
     m.def("patches_planes", planes, exact("volume"), py::arg("axis"), exact("tiles"), exact("slices"), exact("out"));
     m.def("patches_stats", stats, exact("volume"), py::arg("axis"), exact("tiles"), exact("slices"),
           py::arg("padding"));
+    m.def("patches_stitch", stitch, exact("patches"), exact("boxes"), exact("windows"), exact("starts"),
+          py::arg("blend"), exact("out"));
 }
 
 }  // namespace maskmill

@@ -13,23 +13,6 @@ namespace {
 constexpr int64_t kGrainBytes = 1 << 18;
 constexpr int64_t kFarthest = 0x7fffffff;
 
-struct Box {
-    int64_t low[3], high[3];
-
-    int64_t size(int axis) const { return high[axis] - low[axis]; }
-    int64_t elements() const { return size(0) * size(1) * size(2); }
-};
-
-Box box_at(const PatchBoxes& boxes, size_t i) {
-    Box box{{0, 0, 0}, {1, 1, 1}};
-    const int64_t* p = boxes.values + i * static_cast<size_t>(2 * boxes.axes);
-    for (int axis = 3 - boxes.axes; axis < 3; ++axis, p += 2) {
-        box.low[axis] = p[0];
-        box.high[axis] = p[1];
-    }
-    return box;
-}
-
 void check_box(const PatchBoxes& boxes, size_t i) {
     const int64_t* p = boxes.values + i * static_cast<size_t>(2 * boxes.axes);
     for (int k = 0; k < boxes.axes; ++k, p += 2) {
@@ -56,7 +39,7 @@ class Extractor {
     Extractor(const PatchArray& array, PatchPad pad, const uint8_t* fill)
         : array_(array), pad_(pad), fill_(fill), cell_(array.itemsize * array.shape[3]) {}
 
-    void copy(const Box& box, uint8_t* out) const {
+    void copy(const PatchBox& box, uint8_t* out) const {
         if (box.elements() == 0) return;
         const int64_t plane = box.size(1) * box.size(2) * cell_;
         for (int64_t z = box.low[0]; z < box.high[0]; ++z, out += plane) {
@@ -74,7 +57,7 @@ class Extractor {
         for (int64_t k = 0; k < n; ++k, out += cell_) std::memcpy(out, fill_, static_cast<size_t>(cell_));
     }
 
-    void copy_plane(const uint8_t* plane, const Box& box, uint8_t* out) const {
+    void copy_plane(const uint8_t* plane, const PatchBox& box, uint8_t* out) const {
         const int64_t w = box.size(2), row = w * cell_;
         const int64_t y0 = std::clamp<int64_t>(box.low[1], 0, array_.shape[1]);
         const int64_t y1 = std::clamp<int64_t>(box.high[1], y0, array_.shape[1]);
@@ -129,7 +112,7 @@ int64_t patches_size(const PatchBoxes& boxes) {
     int64_t total = 0;
     for (size_t i = 0; i < boxes.n; ++i) {
         check_box(boxes, i);
-        const Box box = box_at(boxes, i);
+        const PatchBox box = box_at(boxes, i);
         int64_t elements = 1;
         for (int axis = 0; axis < 3; ++axis) {
             if (box.size(axis) != 0 && elements > (int64_t{1} << 48) / box.size(axis)) {

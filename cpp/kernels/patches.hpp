@@ -31,6 +31,23 @@ struct PatchBoxes {
     int axes = 2;
 };
 
+struct PatchBox {
+    int64_t low[3], high[3];  // z, y, x
+
+    int64_t size(int axis) const { return high[axis] - low[axis]; }
+    int64_t elements() const { return size(0) * size(1) * size(2); }
+};
+
+inline PatchBox box_at(const PatchBoxes& boxes, size_t i) {
+    PatchBox box{{0, 0, 0}, {1, 1, 1}};
+    const int64_t* p = boxes.values + i * static_cast<size_t>(2 * boxes.axes);
+    for (int axis = 3 - boxes.axes; axis < 3; ++axis, p += 2) {
+        box.low[axis] = p[0];
+        box.high[axis] = p[1];
+    }
+    return box;
+}
+
 enum class PatchPad { constant = 0, edge = 1, reflect = 2 };
 
 // Elements of all patches together, per channel.
@@ -80,5 +97,20 @@ enum class PatchType { u8, i8, u16, i16, u32, i32, f32, f64 };
 // `padding` (0 where the type has no such value). Sums are exact for integers, in float64 and row-major order for
 // floats; NaN is neither least nor greatest.
 void patches_stats(const PatchArray& volume, PatchType type, const PatchPlanes& planes, double padding, double* out);
+
+enum class PatchBlend { mean = 0, max = 1, last = 2 };
+
+// The weights of box i along its k-th axis begin at values[starts[i * axes + k]]; an element's weight is their product.
+struct PatchWindows {
+    const double* values = nullptr;
+    const int64_t* starts = nullptr;
+};
+
+// Lays patches into `out`, a C-ordered array of this shape; what reaches beyond is ignored, what no patch covers stays
+// as it is. mean: m += (v - m) * (w / sum of w so far), in float64 and in the order of the boxes, so that patches that
+// agree are reproduced exactly; rounded to the nearest integer, halves to even, for integer types. max: NaN is
+// ignored where there is another value. last: the last box wins.
+void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& boxes, const PatchWindows& windows,
+                    PatchBlend blend, const int64_t* shape, uint8_t* out);
 
 }  // namespace maskmill

@@ -189,6 +189,17 @@ def patches_stats(
 ) -> _Float64s:
     """(6, T * S): least, greatest, mean; shares equal to the least, the greatest, padding."""
 
+def patches_stitch(
+    patches: NDArray[Any],
+    boxes: _Int64s,
+    windows: _Float64s,
+    starts: _Int64s,
+    blend: int,
+    out: NDArray[Any],
+) -> None:
+    """patches: C-contiguous, one behind the other; starts (N, axes): where in `windows` the weights of an axis of a
+    box begin; blend: 0 mean, 1 max, 2 last; out: C-contiguous, what no patch covers stays."""
+
 # hamming: codes are (N, words), 1 to 4 words
 def hamming_pairs(
     codes: _Positions, other: _Positions, radius: int, limit: int

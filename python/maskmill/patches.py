@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill import _check
 from maskmill._backend import kernels
 
-__all__ = ["Stats", "extract", "grid", "planes", "stats"]
+__all__ = ["Stats", "extract", "grid", "planes", "stats", "stitch"]
 
 EDGES = {"ragged": 0, "drop": 1, "shift": 2, "pad": 3, "cem": 4}
+BLENDS = {"mean": 0, "linear": 0, "hann": 0, "gaussian": 0, "max": 1, "last": 2}
 PADS = {"constant": 0, "edge": 1, "reflect": 2}
 
 
@@ -218,6 +219,114 @@ def _shaped(
         flat[end - n : end].reshape(*shape, *channels)
         for end, n, shape in zip(ends.tolist(), each.tolist(), shapes.tolist(), strict=True)
     ]
+
+
+def stitch(
+    patches: ArrayLike | Sequence[ArrayLike],
+    boxes: ArrayLike,
+    shape: Sequence[int] | None = None,
+    *,
+    blend: str = "mean",
+    out: NDArray[Any] | None = None,
+    backend: str | None = None,
+) -> NDArray[Any]:
+    """Put patches back where they were, blended where they overlap: the inverse of `extract`.
+
+    Parameters
+    ----------
+    patches : (N, h, w[, C]) or (N, d, h, w[, C]), or a list of N arrays
+        bool, integers of at most 32 bits, float32 or float64.
+    boxes : (N, 4) or (N, 6) integers
+        What reaches beyond the array is ignored.
+    shape : (H, W) or (D, H, W)
+        Of the array to make; channels are those of the patches.
+    blend : {"mean", "linear", "hann", "gaussian", "max", "last"}
+        How much each patch counts where several meet. "mean": all the same; the next three: less towards the edges of
+        the patch, as a triangle, a Hann window, or a Gaussian whose standard deviation is an eighth of the side.
+        "max": the greatest value; "last": that of the last patch.
+    out : C-contiguous array, optional
+        Laid upon, instead of a new array of zeros.
+
+    Returns
+    -------
+    (H, W[, C]) or (D, H, W[, C])
+        Of the patches' dtype. Means are computed in float64, and rounded to the nearest integer, halves to even, for
+        integers. Where patches agree, their value is given back exactly.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import patches
+    >>> patches.stitch(np.uint8([[[1, 4, 4]], [[8, 9, 9]]]), [[0, 1, 0, 3], [0, 1, 2, 5]], (1, 6)).tolist()
+    [[1, 4, 6, 9, 9, 0]]
+    """
+    box = _boxes(boxes)
+    number = _check.choice(blend, "blend", BLENDS)
+    axes = box.shape[1] // 2
+    shapes = np.maximum(box[:, 1::2] - box[:, ::2], 0)
+    flat, channels = _flat(patches, shapes)
+    if out is None:
+        if shape is None:
+            raise ValueError("shape must be given, or out")
+        lengths = _per_axis(shape, "shape", 0)
+        if len(lengths) != axes:
+            raise ValueError(
+                f"shape must have {axes} lengths for boxes of shape {box.shape}, not {len(lengths)}"
+            )
+        out = np.zeros((*lengths, *channels), flat.dtype)
+    elif out.ndim != axes + len(channels) or out.shape[axes:] != channels:
+        raise ValueError(f"out must have {axes} axes and channels {channels}, not shape {out.shape}")
+    _output(out, flat.dtype)
+    lengths_, index = np.unique(shapes, return_inverse=True)
+    ends = np.cumsum(lengths_)
+    windows = np.concatenate([np.empty(0), *(_window(int(n), blend) for n in lengths_)])
+    starts = np.ascontiguousarray((ends - lengths_)[index].reshape(shapes.shape))
+    as_bytes = flat.dtype == bool
+    values, target = (a.view(np.uint8) if as_bytes else a for a in (flat, out))
+    kernels(backend).patches_stitch(values, box, windows, starts, number, target)
+    return out
+
+
+def _flat(
+    patches: ArrayLike | Sequence[ArrayLike], shapes: NDArray[np.int64]
+) -> tuple[NDArray[Any], tuple[int, ...]]:
+    """All patches one behind the other, and their channels."""
+    parts = [patches] if isinstance(patches, np.ndarray) else [np.asarray(patch) for patch in patches]  # type: ignore[union-attr]
+    axes = shapes.shape[1]
+    found: list[tuple[int, ...]]
+    if isinstance(patches, np.ndarray):
+        found = [patches.shape[1:]] * len(patches)
+    else:
+        found = [part.shape for part in parts]
+    if len(found) != len(shapes):
+        raise ValueError(f"there must be as many patches as boxes, {len(shapes)}, not {len(found)}")
+    channels = found[0][axes:] if found else ()
+    if len(channels) > 1:
+        raise ValueError(f"patches must have {axes} axes, or {axes + 1} with channels, not shape {found[0]}")
+    for i, (got, expected) in enumerate(zip(found, shapes.tolist(), strict=True)):
+        if got != (*expected, *channels):
+            raise ValueError(
+                f"patch {i}: must have the shape of its box, {(*expected, *channels)}, not {got}"
+            )
+    if len({part.dtype for part in parts}) > 1:
+        raise TypeError("patches must all have one dtype")
+    if not parts:
+        return np.empty(0), ()
+    return np.concatenate([np.ascontiguousarray(part).reshape(-1) for part in parts]) if len(
+        parts
+    ) > 1 else np.ascontiguousarray(parts[0]).reshape(-1), channels
+
+
+def _window(n: int, blend: str) -> NDArray[np.float64]:
+    """Weights along one side, all above 0."""
+    i = np.arange(n, dtype=np.float64)
+    if blend == "linear":
+        return np.minimum(i + 1, n - i)
+    if blend == "hann":
+        return np.sin(np.pi * (i + 0.5) / n) ** 2
+    if blend == "gaussian":
+        return np.exp(-0.5 * ((i - (n - 1) / 2) / (n / 8)) ** 2)
+    return np.ones(n)
 
 
 def planes(

@@ -19,7 +19,8 @@ Any4: TypeAlias = NDArray[Any]
 FARTHEST = 2**31 - 1
 MOST_ELEMENTS = 2**48
 CONSTANT, EDGE, REFLECT = range(3)
-STATS_TYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
+MEAN, MAX, LAST = range(3)
+NUMBERS = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8")
 
 
 # Extract
@@ -76,7 +77,7 @@ def _check_out(out: Any4, array: Any4, elements: int) -> None:
     if not out.flags.writeable:
         raise ValueError("out must be writeable")
     if out.dtype != array.dtype:
-        raise TypeError("out must have the array's dtype")
+        raise TypeError("out must have the dtype of what is copied")
     if not out.flags.c_contiguous:
         raise ValueError("out must be C-contiguous")
     if out.size != elements:
@@ -171,11 +172,7 @@ def patches_stats(volume: Any4, axis: int, tiles: Int64s, slices: Int64s, paddin
     """(6, T * S): least, greatest, mean; shares equal to the least, the greatest and the padding."""
     if volume.ndim == 3:
         _check_plain("array", volume)
-        if volume.dtype.str[1:] not in STATS_TYPES or not volume.dtype.isnative:
-            raise TypeError(
-                "values must be integers of at most 32 bits, float32 or float64, in native byte order, "
-                f"not {volume.dtype}"
-            )
+        _check_numbers(volume)
     planes = _planes_of(volume, axis, tiles, slices)
     out = np.empty((6, len(tiles) * len(slices)))
     if out.size and (tiles[0, 0] == tiles[0, 1] or tiles[0, 2] == tiles[0, 3]):
@@ -203,3 +200,83 @@ def _sum_in_order(values: Any4) -> float:
     for value in values:
         total += np.float64(value)
     return total
+
+
+def _check_numbers(array: Any4) -> None:
+    """Refuse types whose values float64 cannot hold."""
+    if array.dtype.str[1:] not in NUMBERS or not array.dtype.isnative:
+        raise TypeError(
+            "values must be integers of at most 32 bits, float32 or float64, in native byte order, "
+            f"not {array.dtype}"
+        )
+
+
+# Stitch
+
+
+def patches_stitch(
+    patches: Any4, boxes: Int64s, windows: Float64s, starts: Int64s, blend: int, out: Any4
+) -> None:
+    """Patches laid into `out`; what no patch covers stays as it is."""
+    axes = _check_boxes(boxes)
+    _check_numbers(patches)
+    _check_plain("array", out)
+    if out.ndim - axes not in (0, 1):
+        raise ValueError("array must have the axes of the boxes, and channels behind them or not")
+    elements = _elements(boxes)
+    if blend not in (MEAN, MAX, LAST):
+        raise ValueError("blend must be 0, 1 or 2")
+    if not patches.flags.c_contiguous:
+        raise ValueError("patches must be C-contiguous")
+    target = out if out.ndim > axes else out[..., np.newaxis]
+    target = target if axes == 3 else target[np.newaxis]
+    if patches.size != elements * target.shape[3]:
+        raise ValueError("patches must have as many elements as the boxes")
+    if starts.shape != (len(boxes), axes):
+        raise ValueError("starts must have one element for each axis of each box")
+    if (starts < 0).any() or (starts + boxes[:, 1::2] - boxes[:, ::2] > len(windows)).any():
+        raise ValueError("windows must be as long as the boxes")
+    _check_out(out, patches, out.size)
+
+    values = np.zeros(target.shape)
+    weights = np.zeros((*target.shape[:3], 1))
+    flat = patches.reshape(-1)
+    begin = 0
+    for (low, high), first in zip(_ranges(boxes), starts, strict=True):
+        size = high - low
+        end = begin + int(size.prod()) * target.shape[3]
+        patch = flat[begin:end].reshape(*size, target.shape[3]).astype(np.float64)
+        begin = end
+        along = [windows[a : a + n] for a, n in zip(first, size[3 - axes :], strict=True)]
+        z, y, x = [np.ones(1)] * (3 - axes) + along
+        weight = (z[:, np.newaxis] * y)[:, :, np.newaxis] * x
+        # Only what lies within the array.
+        inside = [
+            (np.arange(a, b) >= 0) & (np.arange(a, b) < n)
+            for a, b, n in zip(low, high, target.shape, strict=False)
+        ]
+        patch = patch[np.ix_(*inside)]
+        _blend(patch, weight[np.ix_(*inside)], values, weights, np.maximum(low, 0), blend)
+    covered = np.broadcast_to(weights > 0, target.shape)
+    if out.dtype.kind != "f":
+        limits = np.iinfo(out.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    with np.errstate(over="ignore"):
+        target[covered] = values[covered].astype(out.dtype)
+
+
+def _blend(patch: Any4, weight: Any4, values: Any4, weights: Any4, low: Int64s, blend: int) -> None:
+    """One patch more, whose first element lies at `low`."""
+    where = tuple(slice(a, a + n) for a, n in zip(low, patch.shape[:3], strict=True))
+    before, so_far = values[where], weights[where]
+    first = so_far == 0
+    so_far += weight[..., np.newaxis]
+    if blend == LAST:
+        after = patch
+    elif blend == MAX:
+        after = np.where(first | (patch > before) | np.isnan(before), patch, before)
+    else:
+        with np.errstate(invalid="ignore", over="ignore"):
+            moved = before + (patch - before) * (weight[..., np.newaxis] / so_far)
+        after = np.where(first | (patch == before), patch, moved)
+    values[where] = after
