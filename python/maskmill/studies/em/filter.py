@@ -206,7 +206,7 @@ class _Run:
         patch_path(part.dataset, part.key)  # a name that no folder can have is told before the work
         record = self.out / "scores" / f"{part.key}.json"
         state = self._state(part)
-        last = _read_record(record)
+        last = read_record(record)
         if last.get("state") == state and not last.get("failed"):
             summary.resumed += 1
             self.taken.setdefault(part.dataset, {}).update(dict.fromkeys(last["names"], part.key))
@@ -282,7 +282,8 @@ def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """What a run left about a part of its work; empty if nothing, or damaged."""
     try:
         record = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):  # a damaged one is as none
