@@ -10,6 +10,10 @@ VERBS: tuple[str, ...] = ("fetch", "crop-rois", "clean", "video2stack", "mrc2byt
 """Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
+examples:
+  maskmill em VERB --help                        what a step does, with examples
+  maskmill em crop-rois brain.mrc cubes -gb 5    random cubes of a large volume
+
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the inputs that are listed as failed
 """
 
