@@ -18,7 +18,8 @@ examples:
 Bytes of mode 0 become unsigned as by IMOD's "newstack -by 0": 128 is added to signed ones, unsigned ones stay.
 Other modes are scaled. Whether mode 0 is signed is seen from IMOD's stamp and the header's maximum; --signed and
 --unsigned overrule it. Voxels are streamed, and the inputs are never touched. --bin 2 is IMOD's binvol: the name
-gets BV2, and the voxel size grows.
+gets BV2, and the voxel size grows. Readers that do not know IMOD's stamp take bytes of mode 0 for signed (mrcfile) or
+for unsigned (ITK).
 
 {SCALING}
 exit codes: 0 done, 2 wrong usage, 3 done but for the volumes that are listed as failed
@@ -29,7 +30,7 @@ def add_parser(steps: Any) -> None:
     p = steps.add_parser(
         "mrc2byte",
         help="MRC volumes to unsigned bytes, and binned",
-        description="Write MRC volumes as unsigned bytes that every reader understands alike; needs no IMOD.",
+        description="Write MRC volumes as unsigned bytes, with IMOD's stamp that says so; needs no IMOD.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
