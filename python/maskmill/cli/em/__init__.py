@@ -6,7 +6,17 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("fetch", "crop-rois", "clean", "video2stack", "mrc2byte", "filter", "reconstruct")
+VERBS: tuple[str, ...] = (
+    "fetch",
+    "crop-rois",
+    "clean",
+    "video2stack",
+    "mrc2byte",
+    "labels",
+    "train-filter",
+    "filter",
+    "reconstruct",
+)
 """Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
