@@ -296,3 +296,35 @@ def test_levels_and_threads(core: Any, rng: np.random.Generator, level: str, thr
                 assert_same(found, expected_pairs(codes, other, radius))
                 found = hamming.greedy(codes, radius, exemplars=other, backend="cpp")
                 assert_same(found, expected_greedy(codes, radius, exemplars=other))
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("clusters", [30, 5_000, 10**9])
+def test_many(core: Any, rng: np.random.Generator, words: int, clusters: int) -> None:
+    """So many that buckets pay: all pairs from few, few pairs from many, and exemplars by both ways."""
+    n = 18_000
+    if clusters < n:
+        codes = clustered(rng, n, words, clusters, 6)
+    else:
+        codes = rng.integers(0, 1 << 64, (n, words), np.uint64)
+    codes[: n // 10, 0] &= np.uint64(0xFFFFFFFF00000000)  # uneven buckets
+    radius = 9 * words
+    kept, exemplar, distance = hamming.greedy(codes, radius, backend="cpp")
+    core.set_thread_count(1)
+    core.set_simd_level("baseline")
+    assert_same(hamming.greedy(codes, radius, backend="cpp"), [kept, exemplar, distance])
+    core.set_simd_level(core.best_simd_level())
+    core.set_thread_count(3)
+    # Each is led by the first kept one within the radius, and kept ones are apart.
+    index, _ = hamming.nearest(codes, codes[kept], radius, backend="cpp")
+    assert (index >= 0).all()
+    assert len(hamming.pairs(codes[kept], radius, backend="cpp")[0]) == 0
+    for item in rng.integers(0, n, 40):
+        near = distances(codes[[item]], codes[kept])[0] <= radius
+        assert exemplar[item] == kept[near.argmax()]
+    i, j, d = hamming.pairs(codes[: n // 2], 4 * words - 1, other=codes[n // 2 :], backend="cpp")
+    for row in rng.integers(0, n // 2, 40):
+        far = distances(codes[[row]], codes[n // 2 :])[0]
+        mine = i == row
+        np.testing.assert_array_equal(j[mine], np.flatnonzero(far <= 4 * words - 1))
+        np.testing.assert_array_equal(d[mine], far[far <= 4 * words - 1])
