@@ -143,7 +143,8 @@ LEVELS = [
     },
     {"masks"},
     {"coco_json"},
-    {"pycocotools", "io", "dedupe"},
+    {"pycocotools", "io"},
+    {"dedupe"},
     {"studies"},
     {"scale"},
     {"", "evaluate"},  # "" is maskmill itself

@@ -228,14 +228,16 @@ def _like(codes: _Codes, value: ArrayLike, name: str) -> _Codes:
 def _integer(value: int, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be an integer, not {value!r}")
-    if value < 0:
-        raise ValueError(f"{name} must be 0 or more, not {value}")
-    return int(value)
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"{name} must be 0 or more, not {number}")
+    return number
 
 
 def _radius(value: int, codes: _Codes) -> int:
     """What is beyond all bits is as good as all bits."""
-    return min(_integer(value, "radius"), 64 * codes.shape[1])
+    bits: int = 64 * codes.shape[1]
+    return min(_integer(value, "radius"), bits)
 
 
 def _permutation(order: ArrayLike, n: int) -> _Int64s:

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 from maskmill._version import __version__
 
-VERBS = ("eval", "em", "demo", "bench", "doctor")
+VERBS = ("eval", "dedupe", "em", "demo", "bench", "doctor")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 start here:
   maskmill demo                         see it all on real data
   maskmill eval gt.json results.json    COCO's twelve lines
+  maskmill dedupe photos                near-duplicate images
   maskmill VERB --help                  what a verb does, with examples
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
