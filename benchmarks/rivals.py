@@ -661,6 +661,7 @@ RIVALS = (
     Rival("scikit-learn", "sklearn", "scikit-learn", cache(rivals_patches.scikit_learn)),
     Rival("torch", "torch", "torch", cache(rivals_patches.torch)),
     Rival("imagehash", "imagehash", "ImageHash", cache(rivals_hashes.imagehash)),
+    Rival("pdqhash", "pdqhash", "pdqhash", cache(rivals_hashes.pdqhash)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

@@ -16,7 +16,8 @@ def imagehash() -> dict[str, Operation]:
 
     def codes(hashes: list[Any]) -> np.ndarray:
         bits = np.array([found.hash.ravel() for found in hashes])
-        return np.packbits(bits, axis=1).view(">u8").astype(np.uint64)
+        padded = np.pad(bits, [(0, 0), (0, -bits.shape[1] % 64)])
+        return np.packbits(padded, axis=1).view(">u8").astype(np.uint64)
 
     def operation(function: Callable[[Any], Any]) -> Operation:
         def made(images: np.ndarray) -> Any:
@@ -24,9 +25,32 @@ def imagehash() -> dict[str, Operation]:
 
         return made
 
+    def segments(found: list[Any]) -> np.ndarray:
+        return codes([one for multi in found for one in multi.segment_hashes])
+
+    def crop_resistant(images: np.ndarray) -> Any:
+        return lambda: [imagehash.crop_resistant_hash(Image.fromarray(image)) for image in images], segments
+
     return {
         "hashes_ahash": operation(imagehash.average_hash),
+        "hashes_colorhash": operation(imagehash.colorhash),
+        "hashes_crop_resistant": crop_resistant,
         "hashes_dhash": operation(imagehash.dhash),
         "hashes_phash": operation(imagehash.phash),
         "hashes_whash": operation(imagehash.whash),
     }
+
+
+def pdqhash() -> dict[str, Operation]:
+    import pdqhash
+
+    def codes(answers: list[Any]) -> np.ndarray:
+        bits = np.array([vector for vector, _ in answers], np.uint8)
+        return np.packbits(bits, axis=1).view(">u8").astype(np.uint64)
+
+    def pdq(images: np.ndarray) -> Any:
+        # It takes colours alone.
+        colors = images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=3)
+        return lambda: [pdqhash.compute(image) for image in colors], codes
+
+    return {"hashes_pdq": pdq}

@@ -1,6 +1,7 @@
 // PDQ: 64 x 64 pixels by two tent filters, their 16 x 16 lowest frequencies but the mean, compared with the median.
 #include <bit>
 #include <cmath>
+#include <numeric>
 
 #include "kernels/hashes.hpp"
 #include "support/parallel.hpp"
@@ -13,7 +14,7 @@ namespace {
 
 constexpr int64_t kSide = 64;      // of the pixels that are transformed
 constexpr int64_t kLeastSide = 5;  // of an image that has a hash
-constexpr int64_t kBand = 32;      // rows that go through the filters together
+constexpr int64_t kBand = 32;      // lanes of box_axis: rows that go through the filters together
 constexpr int kMedianRank = 127;   // of 256, from 0
 
 int64_t window_of(int64_t side) { return (side + 2 * kSide - 1) / (2 * kSide); }
@@ -81,13 +82,16 @@ class Downsample {
         narrow_turned_.resize(static_cast<size_t>(kBand * kSide));
         std::fill_n(band_.data(), band, 0.0F);
         std::fill_n(waiting_.data(), band, 0.0F);
+        every_.resize(static_cast<size_t>(width_));
+        std::iota(every_.begin(), every_.end(), int64_t{0});
+        for (int64_t k = 0; k < kSide; ++k) samples_[k] = sampled(k, width_);
         down_.start(height_, padded_);
         down_again_.start(height_, kSide);
         for (int64_t y = 0; y < height_; y += kBand) {
             const int64_t n = std::min(kBand, height_ - y);
             for (int64_t r = 0; r < n; ++r) read_luma(image, y + r, luma, band_.data() + r * padded_);
             MASKMILL_DISPATCH(transpose_floats, band_.data(), padded_, kBand, padded_, turned_.data(), kBand);
-            along_rows();
+            across(every_.data(), width_, smooth_.data());
             MASKMILL_DISPATCH(transpose_floats, smooth_.data(), kBand, padded_, kBand, band_.data(), padded_);
             for (int64_t r = 0; r < n; ++r) {
                 if (down_.add(band_.data() + r * padded_)) wait();
@@ -129,13 +133,9 @@ class Downsample {
         return out;
     }
 
-    // turned_ to smooth_
-    void along_rows() {
-        across_.start(width_, kBand);
-        for (int64_t x = 0; x < width_; ++x) {
-            if (across_.add(turned_.data() + x * kBand)) across_.mean(smooth_.data() + across_.position() * kBand);
-        }
-        while (across_.drop()) across_.mean(smooth_.data() + across_.position() * kBand);
+    // Columns of turned_ through the filter, as far as wanted.
+    void across(const int64_t* wanted, int64_t n, float* out) {
+        MASKMILL_DISPATCH(box_axis, turned_.data(), width_, window_of(width_), wanted, n, out);
     }
 
     // A row has come out of the first round.
@@ -146,17 +146,7 @@ class Downsample {
 
     void second_round() {
         MASKMILL_DISPATCH(transpose_floats, waiting_.data(), padded_, kBand, padded_, turned_.data(), kBand);
-        across_.start(width_, kBand);
-        int64_t k = 0;
-        const auto sample = [&] {
-            for (; k < kSide && sampled(k, width_) == across_.position(); ++k) {
-                across_.mean(narrow_turned_.data() + k * kBand);
-            }
-        };
-        for (int64_t x = 0; x < width_; ++x) {
-            if (across_.add(turned_.data() + x * kBand)) sample();
-        }
-        while (across_.drop()) sample();
+        across(samples_, kSide, narrow_turned_.data());
         MASKMILL_DISPATCH(transpose_floats, narrow_turned_.data(), kBand, kSide, kBand, narrow_.data(), kSide);
         for (int64_t r = 0; r < rows_; ++r) {
             if (down_again_.add(narrow_.data() + r * kSide)) take();
@@ -173,7 +163,9 @@ class Downsample {
 
     int64_t height_ = 0, width_ = 0, padded_ = 0, rows_ = 0, next_row_ = 0;
     float* out_ = nullptr;
-    Box across_, down_, down_again_;
+    int64_t samples_[kSide];
+    Buffer<int64_t> every_;
+    Box down_, down_again_;
     Scratch<float> band_, turned_, smooth_, waiting_, narrow_, narrow_turned_;
     Scratch<uint8_t> planes_;
 };

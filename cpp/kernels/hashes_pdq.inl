@@ -36,6 +36,28 @@ inline void box_mean(const float* sum, float count, float* out, int64_t lanes) {
     }
 }
 
+// The whole filter along an axis of `side` steps of 32 values. The n outputs are those at `wanted`, which rise.
+inline void box_axis(const float* in, int64_t side, int64_t window, const int64_t* wanted, int64_t n, float* out) {
+    constexpr int64_t lanes = 32;
+    const int64_t ahead = (window + 2) / 2 - 1;
+    alignas(64) float sum[lanes] = {};
+    int64_t count = 0, k = 0;
+    for (int64_t step = 0; step < side + ahead; ++step) {
+        const float *entering = in + step * lanes, *leaving = in + (step - window) * lanes;
+        if (step < window) {
+            for (int64_t x = 0; x < lanes; ++x) sum[x] += entering[x];
+            ++count;
+        } else if (step < side) {
+            for (int64_t x = 0; x < lanes; ++x) sum[x] = sum[x] + entering[x] - leaving[x];
+        } else {
+            box_drop(sum, leaving, lanes);
+            --count;
+        }
+        for (; k < n && wanted[k] == step - ahead; ++k)
+            box_mean(sum, static_cast<float>(count), out + k * lanes, lanes);
+    }
+}
+
 inline void transpose4(const float* in, int64_t step_in, float* out, int64_t step_out) {
 #if MASKMILL_X86
     __m128 a = _mm_loadu_ps(in), b = _mm_loadu_ps(in + step_in);
@@ -85,37 +107,31 @@ inline void tent_row(const uint8_t* a, const uint8_t* b, const uint8_t* c, int64
     for (int64_t x = 0; x < n; ++x) out[x] = static_cast<uint16_t>(a[x] + 2 * b[x] + c[x]);
 }
 
-// out (rows, lanes) = left (rows, depth) times right (depth, lanes), each sum in the order of depth. Four rows and
-// sixteen lanes at a time stay in registers.
+// out (16, lanes) = left (16, 64) times right (64, lanes), each sum in the order of the 64. Four rows at a time.
 template <int lanes>
-void multiply(const float* left, const float* right, int depth, float* out) {
+void multiply(const float* left, const float* right, float* out) {
     for (int i = 0; i < 16; i += 4) {
-        for (int j = 0; j < lanes; j += 16) {
-            float s0[16] = {}, s1[16] = {}, s2[16] = {}, s3[16] = {};
-            for (int k = 0; k < depth; ++k) {
-                const float* p = right + k * lanes + j;
-                const float a = left[i * depth + k], b = left[(i + 1) * depth + k];
-                const float c = left[(i + 2) * depth + k], d = left[(i + 3) * depth + k];
-                for (int x = 0; x < 16; ++x) {
-                    s0[x] += a * p[x];
-                    s1[x] += b * p[x];
-                    s2[x] += c * p[x];
-                    s3[x] += d * p[x];
-                }
+        alignas(64) float sums[4][lanes] = {};
+        for (int k = 0; k < 64; ++k) {
+            const float* p = right + k * lanes;
+            const float a = left[i * 64 + k], b = left[(i + 1) * 64 + k];
+            const float c = left[(i + 2) * 64 + k], d = left[(i + 3) * 64 + k];
+            for (int x = 0; x < lanes; ++x) {
+                sums[0][x] += a * p[x];
+                sums[1][x] += b * p[x];
+                sums[2][x] += c * p[x];
+                sums[3][x] += d * p[x];
             }
-            std::memcpy(out + i * lanes + j, s0, sizeof s0);
-            std::memcpy(out + (i + 1) * lanes + j, s1, sizeof s1);
-            std::memcpy(out + (i + 2) * lanes + j, s2, sizeof s2);
-            std::memcpy(out + (i + 3) * lanes + j, s3, sizeof s3);
         }
+        std::memcpy(out + i * lanes, sums, sizeof sums);
     }
 }
 
 // (16, 16) = matrix (16, 64) * pixels (64, 64) * turned (64, 16), the matrix's transpose.
 inline void dct_64_to_16(const float* matrix, const float* turned, const float* pixels, float* out) {
     alignas(64) float half[16 * 64];
-    multiply<64>(matrix, pixels, 64, half);
-    multiply<16>(half, turned, 64, out);
+    multiply<64>(matrix, pixels, half);
+    multiply<16>(half, turned, out);
 }
 
 // How many of 256 are below.
