@@ -141,7 +141,7 @@ class Volume:
         out[...] = block
         return out
 
-    def slabs(self, size: int = 1 << 26) -> Iterator[NDArray[Any]]:
+    def slabs(self, size: int = 1 << 24) -> Iterator[NDArray[Any]]:
         """The whole volume as (n, H, W) blocks of whole slices, about `size` bytes each, aligned to its chunks."""
         depth, height, width = self.shape
         fits = max(1, size // max(1, height * width * self.dtype.itemsize))

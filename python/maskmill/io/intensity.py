@@ -330,37 +330,53 @@ def _percentiles(
     nonfinite: int | None,
 ) -> tuple[float, float]:
     """Exactly, by digits of 16 bits: each pass counts the next digit of those that share the digits found so far."""
-    total = sum(_finite(block, nonfinite).size for block in blocks())
+    width = max(_DIGIT, 8 * dtype.itemsize)
+    shift = width - _DIGIT
+    counts = _count(blocks, nonfinite, {0}, shift, width)
+    total = int(counts[0].sum())
     if not total:
         raise ValueError("there must be at least one finite voxel")
     places = [value / 100 * (total - 1) for value in values]
     ranks = sorted({int(end(place)) for place in places for end in (math.floor, math.ceil)})
     prefixes, rests = [0] * len(ranks), list(ranks)
-    width = max(_DIGIT, 8 * dtype.itemsize)
-    for shift in range(width - _DIGIT, -1, -_DIGIT):
-        counts = {prefix: np.zeros(_BINS, np.int64) for prefix in prefixes}
-        for block in blocks():
-            keys = _keys(np.ravel(_finite(block, nonfinite)))
-            for prefix, count in counts.items():
-                same = (
-                    keys
-                    if shift + _DIGIT >= width
-                    else keys[keys >> keys.dtype.type(shift + _DIGIT) == prefix]
-                )
-                count += np.bincount(
-                    (same >> same.dtype.type(shift)) & same.dtype.type(_BINS - 1), minlength=_BINS
-                )
+    while True:
         for k, prefix in enumerate(prefixes):
             sums = np.cumsum(counts[prefix])
             digit = int(np.searchsorted(sums, rests[k], side="right"))
             rests[k] -= int(sums[digit - 1]) if digit else 0
             prefixes[k] = prefix << _DIGIT | digit
+        shift -= _DIGIT
+        if shift < 0:
+            break
+        counts = _count(blocks, nonfinite, set(prefixes), shift, width)
     found = dict(zip(ranks, (_value(prefix, dtype) for prefix in prefixes), strict=True))
     ends = []
     for place in places:
         below, above = found[math.floor(place)], found[math.ceil(place)]
         ends.append(below + (above - below) * (place - math.floor(place)))
     return ends[0], ends[1]
+
+
+def _count(
+    blocks: Callable[[], Iterator[NDArray[Any]]],
+    nonfinite: int | None,
+    prefixes: set[int],
+    shift: int,
+    width: int,
+) -> dict[int, NDArray[np.int64]]:
+    """How often each digit at `shift` occurs, among the keys of `width` bits that begin with each of the prefixes."""
+    counts = {prefix: np.zeros(_BINS, np.int64) for prefix in prefixes}
+    for block in blocks():
+        keys = _keys(np.ravel(_finite(block, nonfinite)))
+        mask = keys.dtype.type(_BINS - 1)
+        for start in range(0, keys.size, 1 << 20):  # bincount makes integers of 64 bits of what it is given
+            part = keys[start : start + (1 << 20)]
+            for prefix, count in counts.items():
+                same = part
+                if shift + _DIGIT < width:
+                    same = part[part >> part.dtype.type(shift + _DIGIT) == prefix]
+                count += np.bincount((same >> same.dtype.type(shift)) & mask, minlength=_BINS)
+    return counts
 
 
 def _keys(values: NDArray[Any]) -> NDArray[Any]:
