@@ -23,8 +23,8 @@ def prepare(patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> prepare([np.full((9, 5), 255, np.uint8)])[0, :, 0, 0].round(3).tolist()
-    [2.249, 2.429, 2.64]
+    >>> [round(float(value), 2) for value in prepare([np.full((9, 5), 255, np.uint8)])[0, :, 0, 0]]
+    [2.25, 2.43, 2.64]
     """
     import cv2
 
