@@ -18,32 +18,29 @@ struct Row {
     Buffer<uint8_t> planes, classes;
 };
 
-const uint8_t* contiguous(const uint8_t* first, ptrdiff_t step, int64_t n, uint8_t* memory) {
-    if (step == 1) return first;
-    for (int64_t x = 0; x < n; ++x) memory[x] = first[x * step];
-    return memory;
-}
-
 Counts count(const Pixels& image, Row& memory) {
     Counts counts{};
     const int64_t w = image.width;
     memory.planes.resize(static_cast<size_t>(3 * w));
     memory.classes.resize(static_cast<size_t>(w));
+    uint8_t *red = memory.planes.data(), *green = red + w, *blue = green + w;
+    // Four counters each, as a counter that was just written is not ready to be read.
+    int64_t part[4][kClasses] = {};
     for (int64_t y = 0; y < image.height; ++y) {
         const uint8_t* row = image.data + y * image.row;
         if (image.channels == 1) {
-            const uint8_t* gray = contiguous(row, image.column, w, memory.planes.data());
-            const int64_t dark = MASKMILL_DISPATCH(count_dark, gray, w);
+            for (int64_t x = 0; x < w; ++x) red[x] = row[x * image.column];
+            const int64_t dark = MASKMILL_DISPATCH(count_dark, red, w);
             counts[kBlack] += dark;
             counts[kGray] += w - dark;
             continue;
         }
-        const uint8_t* planes[3];
-        for (int c = 0; c < 3; ++c) {
-            planes[c] = contiguous(row + c * image.channel, image.column, w, memory.planes.data() + c * w);
-        }
-        MASKMILL_DISPATCH(color_classes, planes[0], planes[1], planes[2], w, memory.classes.data());
-        for (int64_t x = 0; x < w; ++x) ++counts[memory.classes[x]];
+        MASKMILL_DISPATCH(split_channels, row, image.column, image.channel, w, red, green, blue);
+        MASKMILL_DISPATCH(color_classes, red, green, blue, w, memory.classes.data());
+        for (int64_t x = 0; x < w; ++x) ++part[x % 4][memory.classes[x]];
+    }
+    for (const auto& some : part) {
+        for (int k = 0; k < kClasses; ++k) counts[k] += some[k];
     }
     return counts;
 }

@@ -1,4 +1,5 @@
 // Loops of hashes_color.cpp, once per instruction set.
+#include "support/rgb.inl"
 
 namespace maskmill::MASKMILL_SIMD {
 namespace {

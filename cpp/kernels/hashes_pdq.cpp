@@ -111,26 +111,19 @@ class Downsample {
   private:
     void read_luma(const Pixels& image, int64_t y, PdqLuma luma, float* out) {
         const uint8_t* row = image.data + y * image.row;
+        planes_.resize(static_cast<size_t>(3 * padded_));
+        uint8_t *red = planes_.data(), *green = red + padded_, *blue = green + padded_;
         if (image.channels == 1) {
-            const uint8_t* gray = plane(row, image.column, 0);
-            MASKMILL_DISPATCH(luma_gray, gray, width_, out);
+            for (int64_t x = 0; x < width_; ++x) red[x] = row[x * image.column];
+            MASKMILL_DISPATCH(luma_gray, red, width_, out);
             return;
         }
-        const uint8_t* planes[3];
-        for (int c = 0; c < 3; ++c) planes[c] = plane(row + c * image.channel, image.column, c);
+        MASKMILL_DISPATCH(split_channels, row, image.column, image.channel, width_, red, green, blue);
         if (luma == PdqLuma::pdqhash) {
-            MASKMILL_DISPATCH(luma_pdqhash, planes[0], planes[1], planes[2], width_, out);
+            MASKMILL_DISPATCH(luma_pdqhash, red, green, blue, width_, out);
         } else {
-            MASKMILL_DISPATCH(luma_float32, planes[0], planes[1], planes[2], width_, out);
+            MASKMILL_DISPATCH(luma_float32, red, green, blue, width_, out);
         }
-    }
-
-    const uint8_t* plane(const uint8_t* first, ptrdiff_t step, int channel) {
-        if (step == 1) return first;
-        planes_.resize(static_cast<size_t>(3 * padded_));
-        uint8_t* out = planes_.data() + channel * padded_;
-        for (int64_t x = 0; x < width_; ++x) out[x] = first[x * step];
-        return out;
     }
 
     // Columns of turned_ through the filter, as far as wanted.
@@ -176,7 +169,9 @@ void downsample_exactly(const Pixels& image, Scratch<uint8_t>& gathered, float* 
     const int64_t h = image.height, w = image.width;
     const int64_t down = window_of(h) - 1, across = window_of(w) - 1;
     gathered.resize(static_cast<size_t>(3 * w));
-    uint16_t sums[256];
+    uint16_t sums[4 * kSide + 2];
+    int64_t wanted[kSide];
+    for (int64_t k = 0; k < kSide; ++k) wanted[k] = sampled(k, w);
     for (int64_t i = 0; i < kSide; ++i) {
         const uint8_t* rows[3];
         for (int64_t k = 0; k < 3; ++k) {
@@ -186,11 +181,7 @@ void downsample_exactly(const Pixels& image, Scratch<uint8_t>& gathered, float* 
             for (int64_t x = 0; x < w; ++x) line[x] = rows[k][x * image.column];
             rows[k] = line;
         }
-        MASKMILL_DISPATCH(tent_row, rows[0], rows[1], rows[2], w, sums);
-        for (int64_t j = 0; j < kSide; ++j) {
-            const int64_t a = sampled(j, w), b = std::min(a + across, w - 1), c = std::min(b + across, w - 1);
-            out[i * kSide + j] = static_cast<float>(sums[a] + 2 * sums[b] + sums[c]) * 0.0625F;
-        }
+        MASKMILL_DISPATCH(tent_row, rows[0], rows[1], rows[2], w, across, wanted, sums, out + i * kSide);
     }
 }
 

@@ -1,5 +1,6 @@
 // Loops of hashes_pdq.cpp, once per instruction set. Plain loops over independent lanes: the compiler makes vectors of
 // them, and every lane keeps the reference's order of additions.
+#include "support/rgb.inl"
 
 namespace maskmill::MASKMILL_SIMD {
 namespace {
@@ -102,9 +103,18 @@ inline void luma_gray(const uint8_t* p, int64_t n, float* out) {
     for (int64_t x = 0; x < n; ++x) out[x] = p[x];
 }
 
-// a + 2 b + c
-inline void tent_row(const uint8_t* a, const uint8_t* b, const uint8_t* c, int64_t n, uint16_t* out) {
-    for (int64_t x = 0; x < n; ++x) out[x] = static_cast<uint16_t>(a[x] + 2 * b[x] + c[x]);
+// Samples of a row of the tent filter, times 16: of rows a + 2 b + c, the same of three columns `across` apart. sums has
+// room for n + 2 values.
+inline void tent_row(const uint8_t* a, const uint8_t* b, const uint8_t* c, int64_t n, int64_t across,
+                     const int64_t* wanted, uint16_t* sums, float* out) {
+    for (int64_t x = 0; x < n; ++x) sums[x] = static_cast<uint16_t>(a[x] + 2 * b[x] + c[x]);
+    sums[n] = sums[n + 1] = sums[n - 1];
+    alignas(64) int32_t samples[64];
+    for (int k = 0; k < 64; ++k) {
+        const uint16_t* p = sums + wanted[k];
+        samples[k] = p[0] + 2 * p[across] + p[2 * across];
+    }
+    for (int k = 0; k < 64; ++k) out[k] = static_cast<float>(samples[k]) * 0.0625F;
 }
 
 // out (16, lanes) = left (16, 64) times right (64, lanes), each sum in the order of the 64. Four rows at a time.
