@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -183,6 +186,29 @@ def test_store(tmp_path, rng):
     assert {int(patch.max()) for patch in again.patches()} == {200, 250}
     assert sorted(again.audit["name"]) == ["p2", "p3"]
     assert set(again.audit["reason"]) == {"classifier"}
+
+
+def test_killed(pickles, tmp_path):
+    """By a signal that leaves no time to tidy up, at any moment: the next run gives the same files and no others."""
+    command = [sys.executable, "-m", "maskmill", "em", "filter", str(pickles), "--quiet", "--threshold", "0"]
+    for i in range(40):
+        write_pickle(pickles / f"more{i}.pkl", names(f"more{i}", 3), patches(0, 128, 255))
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    for n in (1, 6, 25):
+        out = tmp_path / f"out{n}"
+        process = subprocess.Popen([*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and len(list(out.glob("scores/*.json"))) < n:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        (out / "other").mkdir(exist_ok=True)
+        (out / "other" / ".half.tiff.0123.part").write_bytes(b"half a patch")
+        subprocess.run([*command, str(out)], check=True, capture_output=True)
+        found, expected = (
+            {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+            for folder in (out, tmp_path / "whole")
+        )
+        assert found == expected
 
 
 # Bad input

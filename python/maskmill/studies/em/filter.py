@@ -166,6 +166,8 @@ def filter_patches(
     chosen = load_model(model, workers=workers) if isinstance(model, (str, Path)) else model
     run = _Run(out, chosen, threshold, layout, workers, batch_size)
     (out / "scores").mkdir(parents=True, exist_ok=True)
+    for folder in (out, out / "scores"):
+        remove_halves(folder)
     summary = Summary()
     rows: list[tuple[Part, dict[str, Any]]] = []
     for place, part in enumerate(parts):
@@ -213,6 +215,7 @@ class _Run:
             return last
         if last:  # should this run be stopped, neither state holds
             _write_json(record, {**last, "state": ""})
+        remove_halves(self.out / part.dataset)
         failed: list[Failure] = []
         done: dict[str, Any] = {"state": state, "names": [], "scores": [], "good": []}
         try:
@@ -269,6 +272,12 @@ class _Run:
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what a run that was killed had begun to write."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def _batches(items: Iterator[Item], size: int) -> Iterator[list[Item]]:

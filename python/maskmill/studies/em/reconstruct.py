@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError, written_whole
 from maskmill._version import __version__
 from maskmill.studies.em import subvolumes
-from maskmill.studies.em.filter import read_record, write_failures
+from maskmill.studies.em.filter import read_record, remove_halves, write_failures
 from maskmill.studies.em.names import FLAT_IMAGE, parse, stable_keys, subvolume_name
 from maskmill.studies.em.sources import Failure, list_pictures, read_picture
 from maskmill.studies.em.tables import find_table, read_table, write_table
@@ -195,6 +195,8 @@ def reconstruct(
     if parameters.limit is not None:
         _limit(cuts, {path: found[0].dataset for path, found in by_volume.items()}, parameters.limit)
     (savedir / "done").mkdir(parents=True, exist_ok=True)
+    for folder in (savedir, savedir / "done"):
+        remove_halves(folder)
     done = []
     for place, cut in enumerate(cuts):
         if progress:
