@@ -18,9 +18,9 @@ HashRule rule_of(const std::string& kind, const std::string& profile, const std:
                              {"phash", Kind::phash},
                              {"phash_simple", Kind::phash_simple},
                              {"whash", Kind::whash}});
-    rule.profile = named<Profile>(
-        profile, "profile",
-        {{"imagehash", Profile::imagehash}, {"imagededup", Profile::imagededup}, {"cem", Profile::cem}});
+    rule.profile =
+        named<Profile>(profile, "profile",
+                       {{"imagehash", Profile::imagehash}, {"imagededup", Profile::imagededup}, {"cem", Profile::cem}});
     rule.regime = regime_of(regime);
     require(size >= 2 && size <= 256, "hash_size must be within 2 and 256");
     require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");
@@ -65,8 +65,7 @@ Array<uint64_t> planes(const py::array& volume, int axis, const Array<int64_t>& 
     for (py::ssize_t i = 0; i < slices.size(); ++i) {
         if (slices.data()[i] < 0 || slices.data()[i] >= voxels.shape[axis]) {
             throw py::value_error("slice " + std::to_string(i) + " must be within 0 and " +
-                                  std::to_string(voxels.shape[axis] - 1) + ", not " +
-                                  std::to_string(slices.data()[i]));
+                                  std::to_string(voxels.shape[axis] - 1) + ", not " + std::to_string(slices.data()[i]));
         }
     }
     const auto n = static_cast<size_t>(tiles.shape(0) * slices.size());

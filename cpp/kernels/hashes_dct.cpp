@@ -14,11 +14,11 @@ struct Lanes {
     static constexpr int64_t kCount = 8;
     double v[kCount];
 };
-#define MASKMILL_LANES(op)                                                             \
-    inline Lanes operator op(const Lanes& a, const Lanes& b) {                          \
-        Lanes r;                                                                        \
-        for (int64_t i = 0; i < Lanes::kCount; ++i) r.v[i] = a.v[i] op b.v[i];          \
-        return r;                                                                       \
+#define MASKMILL_LANES(op)                                                     \
+    inline Lanes operator op(const Lanes& a, const Lanes& b) {                 \
+        Lanes r;                                                               \
+        for (int64_t i = 0; i < Lanes::kCount; ++i) r.v[i] = a.v[i] op b.v[i]; \
+        return r;                                                              \
     }
 MASKMILL_LANES(+)
 MASKMILL_LANES(-)

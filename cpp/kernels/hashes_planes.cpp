@@ -83,7 +83,8 @@ void Planes::plan() {
 
 void Planes::hash(const Band& band, const Window& window, HashMemory& memory) const {
     const Resize* resize = band.hasher->direct();
-    if (resize == nullptr || resize->is_vertical_first() || band.hasher->image().height * band.hasher->grid().width > kMost) {
+    if (resize == nullptr || resize->is_vertical_first() ||
+        band.hasher->image().height * band.hasher->grid().width > kMost) {
         hash_patches(band, window, memory);
     } else if (side_by_side()) {
         hash_slices(band, window, memory);
@@ -159,8 +160,18 @@ void Planes::hash_band(const Band& band, size_t s, HashMemory& memory) const {
 void hashes_planes(const Voxels& volume, int axis, std::span<const int64_t> tiles, std::span<const int64_t> slices,
                    const HashRule& rule, uint64_t* codes) {
     const int rows = axis == 0 ? 1 : 0, columns = axis == 2 ? 1 : 2;
-    Planes planes{volume.data, volume.strides[axis], volume.strides[rows], volume.strides[columns], tiles, slices,
-                  rule,        codes,                {},                   {},                      {},    {}};
+    Planes planes{volume.data,
+                  volume.strides[axis],
+                  volume.strides[rows],
+                  volume.strides[columns],
+                  tiles,
+                  slices,
+                  rule,
+                  codes,
+                  {},
+                  {},
+                  {},
+                  {}};
     planes.plan();
     const size_t pieces = planes.bands.size() * planes.windows.size();
     if (pieces == 0) return;

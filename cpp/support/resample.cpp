@@ -180,8 +180,7 @@ void Resize::operator()(const Pixels& image, uint8_t* out, Memory& memory, int c
         memory.between.resize(static_cast<size_t>(height * new_width));
         horizontal_({data, image.row, image.column, static_cast<size_t>(height)}, memory.between.data(), 1, height,
                     memory.packed);
-        vertical_({memory.between.data(), height, 1, static_cast<size_t>(new_width)}, out, 1, new_width,
-                  memory.packed);
+        vertical_({memory.between.data(), height, 1, static_cast<size_t>(new_width)}, out, 1, new_width, memory.packed);
     }
 }
 

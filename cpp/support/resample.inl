@@ -114,8 +114,7 @@ inline void sums(const uint8_t* packed, int64_t width, const int32_t* words, int
             const int32_t* w = words + 4 * g;
             const Vector w0 = fill(w[0]), w1 = fill(w[1]), w2 = fill(w[2]), w3 = fill(w[3]);
             for (int v = 0; v < kVectors; ++v) {
-                const Vector p =
-                    load(packed + 4 * width * g + 64 * k + static_cast<int64_t>(sizeof(Vector)) * v);
+                const Vector p = load(packed + 4 * width * g + 64 * k + static_cast<int64_t>(sizeof(Vector)) * v);
                 const Vector even = both(p, even_bytes), odd = odd_bytes(p);
                 low[v] = add(low[v], add(madd(even, w0), madd(odd, w1)));
                 high[v] = add(high[v], add(madd(even, w2), madd(odd, w3)));

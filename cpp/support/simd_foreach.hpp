@@ -42,9 +42,9 @@
 #endif
 
 #if defined(__clang__)
-#pragma clang attribute push(                                                                                \
-    __attribute__((                                                                                          \
-        target("avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vbmi,avx512vnni,gfni"))), \
+#pragma clang attribute push(                                                                                    \
+    __attribute__((target(                                                                                       \
+        "avx2,bmi,bmi2,popcnt,avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq,avx512vbmi,avx512vnni,gfni"))), \
     apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC push_options

@@ -182,7 +182,13 @@ def _entry(k: int, n: int) -> tuple[float, float]:
     if k == 0:
         return 1.0, 0.0
     angle = rounded_eighth(n)
-    cos, sin = (lambda x: rounded_cosine(x * angle)), (lambda x: rounded_sine(x * angle))
+
+    def cos(x: int) -> float:
+        return rounded_cosine(x * angle)
+
+    def sin(x: int) -> float:
+        return rounded_sine(x * angle)
+
     x = 8 * k
     if x < n:
         return cos(x), sin(x)
