@@ -226,7 +226,8 @@ def _phash_bits(grid: Image, rule: Rule) -> NDArray[np.bool_]:
     values = grid.astype(np.float64)
     if rule.kind == "phash_simple":
         block = dct(values[:n].T).T[:, 1 : n + 1]
-        return np.greater(block, np.ascontiguousarray(block).sum() / block.size)
+        above: NDArray[np.bool_] = block > np.ascontiguousarray(block).sum() / block.size
+        return above
     block = dct(dct(values)[:n].T).T[:, :n]
     if rule.profile == "imagededup":
         return block >= np.median(block.ravel()[1:])
