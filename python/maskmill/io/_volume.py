@@ -78,10 +78,8 @@ class Volume:
         self._axes = _with_depth(axes, array.shape, source)
         sizes = dict(zip(self._axes, map(int, array.shape), strict=False))
         self.shape = (sizes.get("z", 1), sizes["y"], sizes["x"])
-        if any(sizes[axis] == 0 for axis in sizes if axis not in "zyx"):
-            raise FormatError(
-                f"{source}: expected at least one channel and time point, found shape {array.shape}"
-            )
+        if 0 in sizes.values():
+            raise FormatError(f"{source}: expected voxels, found shape {tuple(array.shape)}")
         self.channels = sizes.get("c", 1)
         self._stored = np.dtype(array.dtype)
         if self._stored.kind not in "buif" or self._stored.itemsize > 8:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import operator
 import re
 import threading
 import xml.etree.ElementTree as ET
@@ -51,6 +52,8 @@ def _open(path: str, file: Any, options: Options) -> Volume:
     total = voxel_bytes(path, series.shape, series.dtype)
     offset = series.dataoffset
     if offset is not None:
+        if operator.index(offset) < 0:
+            raise FormatError(f"{path}: expected voxels behind the header, found them at byte {offset}")
         check_size(path, offset, total, f"{' x '.join(map(str, series.shape))} of {series.dtype}")
         order = file.byteorder
         array: Any = RawVoxels(path, series.dtype.newbyteorder(order), offset, series.shape)
@@ -155,13 +158,17 @@ class _Pages:
     def _segment(self, page: Any, number: int, index: int) -> NDArray[Any] | None:
         """A decoded strip or tile (rows, columns, samples); None where nothing was stored."""
         try:
-            offset, count = page.dataoffsets[index], page.databytecounts[index]
-        except IndexError:
+            offset, count = map(operator.index, (page.dataoffsets[index], page.databytecounts[index]))
+        except (IndexError, TypeError):
             raise FormatError(
                 f"{self._path}: page {number}: expected strip or tile {index}, found none"
             ) from None
         if count == 0:
             return None
+        if min(offset, count) < 0:
+            raise FormatError(
+                f"{self._path}: page {number}: expected {count} bytes at {offset}, which cannot be"
+            )
         handle = page.parent.filehandle
         with self._file.filehandle.lock:
             handle.seek(offset)
