@@ -182,7 +182,7 @@ def test_missing_and_cut_short(tmp_path, patches):
             read_pickle(tmp_path / "a.pkl")
 
 
-@settings(max_examples=300)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_damaged_pickles(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "damaged.pkl"

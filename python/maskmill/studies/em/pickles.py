@@ -5,6 +5,7 @@ They are read without trusting them: a file can name nothing but NumPy's own arr
 
 from __future__ import annotations
 
+import mmap
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,22 +51,30 @@ class _Bytes:
         pass  # byte order and the like: a byte has none
 
 
-def _reconstruct(subtype: Any, _shape: Any, _code: Any) -> _Array:
-    if subtype is not _Array:
-        raise pickle.UnpicklingError("an array is of a class of its own")
-    return _Array()
+class _Reconstruct:
+    """Makes an array whose state is still to come."""
+
+    def __new__(cls, subtype: Any, _shape: Any, _code: Any) -> Any:
+        if subtype is not _Array:
+            raise pickle.UnpicklingError("an array is of a class of its own")
+        return _Array()
+
+    def __setstate__(self, state: Any) -> None:
+        pass  # there are none of this class
 
 
 # NumPy moved its core in 2.0; files of either side are read on both.
 _STAND_INS = {
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.multiarray", "_reconstruct"): _Reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _Reconstruct,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Bytes,
 }
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+    """Python's own reader in Python: that in C takes any memory that a damaged file asks for."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of patches has no use for")
@@ -82,8 +91,8 @@ def read_pickle(path: str | Path) -> Patches:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
-            content = _Reader(file).load()
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            content = _Reader(mapped).load()
     except OSError:
         raise
     except Exception as error:  # broken pickles raise nearly anything
