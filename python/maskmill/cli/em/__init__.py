@@ -12,6 +12,7 @@ VERBS: tuple[str, ...] = (
     "clean",
     "video2stack",
     "mrc2byte",
+    "patchify",
     "labels",
     "train-filter",
     "filter",

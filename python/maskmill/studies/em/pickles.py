@@ -72,7 +72,7 @@ _STAND_INS = {
 }
 
 
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class _Reader(pickle._Unpickler):
     """Python's own reader in Python: that in C takes any memory that a damaged file asks for."""
 
     def find_class(self, module: str, name: str) -> Any:

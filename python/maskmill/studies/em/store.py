@@ -38,9 +38,6 @@ _PLACE = {
     "x0": "int64",
     "x1": "int64",
     "code": "str",  # hash, in hexadecimal
-    "low": "uint8",
-    "high": "uint8",
-    "mean": "float32",
 }
 MANIFEST = {
     **_PLACE,
