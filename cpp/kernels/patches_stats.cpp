@@ -127,7 +127,7 @@ class ColumnSums {
             const int64_t now = std::min(rows, Types<T>::kMost - used_);
             Columns<T, Count, Sum> columns{low_.data(),     high_.data(),   at_low_.data(),
                                            at_high_.data(), padded_.data(), sum_.data()};
-            MASKMILL_DISPATCH(add, row, elements, now, n_, padding, columns);
+            MASKMILL_DISPATCH(add, row, elements, now, static_cast<int64_t>(n_), padding, columns);
             used_ += now;
             rows -= now;
             row += now * elements;

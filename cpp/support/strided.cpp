@@ -12,6 +12,7 @@ namespace maskmill {
 namespace {
 
 constexpr int64_t kLine = 64;
+constexpr int64_t kAhead = 16;  // rows
 
 template <int64_t Item>
 void copy_strided(const uint8_t* from, int64_t step, int64_t n, uint8_t* out) {
@@ -111,6 +112,10 @@ void copy_cells(const CellPlane& plane, int64_t rows, int64_t columns, uint8_t* 
     }
     for (int64_t r = 0; r < rows; ++r, out += out_step) {
         const uint8_t* from = plane.data + r * plane.row_step;
+        if (r + kAhead < rows && plane.column_step == cell) {  // short rows far apart: no processor sees them coming
+            const uint8_t* next = from + kAhead * plane.row_step;
+            for (int64_t k = 0; k < columns * cell; k += kLine) prefetch_row(next + k);
+        }
         if (whole) {
             copy_row(from, plane.column_step, cell, columns, out);
             continue;

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskmill import _check, geometry, morphology, outlines, overlap, rle, setops
+from maskmill import _check, geometry, morphology, outlines, overlap, patches, rle, setops
 from maskmill import polygons as polygons_
 from maskmill.polygons import Polygons
 
@@ -325,6 +325,17 @@ class Masks:
         """Each mask seen through a box (x, y, width, height), one for all or (N, 4), which may reach beyond the image
         into `fill`. The results have the size of the boxes."""
         return Masks._of(*geometry.window(*self._arrays, boxes, fill=fill))
+
+    def tiles(
+        self, boxes: ArrayLike, *, min_visible: float = 0.0
+    ) -> tuple[Masks, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """All masks of one image seen through many boxes (y0, y1, x0, x1), as `maskmill.patches.grid` gives them.
+
+        Returns the parts that are seen, and of each: its box, its mask, and the share of the mask that is visible;
+        parts below `min_visible` are left out. See `maskmill.patches.crop_masks`.
+        """
+        found = patches.crop_masks(*self._arrays, boxes, min_visible=min_visible)
+        return Masks._of(found.counts, found.offsets, found.sizes), found.box, found.mask, found.visible
 
     def pad(
         self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0, *, fill: bool = False

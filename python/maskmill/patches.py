@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskmill import _check
+from maskmill import _check, geometry, rle
 from maskmill._backend import kernels
 
-__all__ = ["Stats", "extract", "grid", "planes", "stats", "stitch"]
+__all__ = ["MaskTiles", "Stats", "crop_masks", "extract", "grid", "planes", "stats", "stitch"]
 
 EDGES = {"ragged": 0, "drop": 1, "shift": 2, "pad": 3, "cem": 4}
 BLENDS = {"mean": 0, "linear": 0, "hann": 0, "gaussian": 0, "max": 1, "last": 2}
@@ -449,3 +449,94 @@ def stats(
     value = np.nan if padding is None else float(padding)
     columns = kernels(backend).patches_stats(numbers, axis, tile, index, value)
     return Stats(columns[0].astype(source.dtype), columns[1].astype(source.dtype), *columns[2:])
+
+
+class MaskTiles(NamedTuple):
+    """What `crop_masks` finds: the parts of masks that boxes show, by box, then by mask."""
+
+    counts: NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    """(K, 2) height and width of the boxes."""
+    box: NDArray[np.int64]
+    """(K,) which box a part is seen in."""
+    mask: NDArray[np.int64]
+    """(K,) which mask it is of."""
+    visible: NDArray[np.float64]
+    """(K,) share of the mask's pixels that the box shows, above 0 and at most 1."""
+
+
+def crop_masks(
+    counts: ArrayLike,
+    offsets: ArrayLike,
+    sizes: ArrayLike,
+    boxes: ArrayLike,
+    *,
+    min_visible: float = 0.0,
+    backend: str | None = None,
+) -> MaskTiles:
+    """See all masks of one image through many boxes; what a box does not show of a mask at all is left out.
+
+    Parameters
+    ----------
+    counts, offsets, sizes : masks as in `maskmill.rle`, of one image size
+    boxes : (N, 4) integers
+        y0, y1, x0, x1, as `grid` gives them; may reach beyond the image.
+    min_visible : parts that are a lesser share of their mask are left out
+
+    Returns
+    -------
+    MaskTiles
+        counts, offsets, sizes, box, mask, visible. Areas and bounding boxes are those of the parts: `rle.area`,
+        `rle.bbox`. Only masks whose bounding box touches a box are looked at.
+
+    Examples
+    --------
+    >>> from maskmill import patches, rle
+    >>> tiles = patches.crop_masks(*rle.encode([[0, 1, 1, 1]]), patches.grid((1, 4), 2))
+    >>> tiles.box.tolist(), tiles.mask.tolist(), rle.area(tiles.counts, tiles.offsets).tolist()
+    ([0, 1], [0, 0], [1, 2])
+    """
+    runs = _check.masks(counts, offsets, sizes)
+    box = _boxes(boxes)
+    if box.shape[1] != 4:
+        raise ValueError(f"boxes must have shape (N, 4), not {box.shape}")
+    for i in np.flatnonzero((box[:, 1::2] < box[:, ::2]).any(1))[:1]:
+        raise ValueError(f"box {i}: must end where it begins or behind, not {box[i].tolist()}")
+    if len(runs[2]) and (runs[2] != runs[2][0]).any():
+        raise ValueError("masks must all have one size: they are of one image")
+    if not 0 <= min_visible <= 1:
+        raise ValueError(f"min_visible must be within 0 and 1, not {min_visible}")
+    seen, which = _touching(rle.bbox(*runs, backend=backend).astype(np.int64), box)
+    xywh = np.stack([box[:, 2], box[:, 0], box[:, 3] - box[:, 2], box[:, 1] - box[:, 0]], 1)
+    parts = geometry.window(*_taken(*runs, which), np.ascontiguousarray(xywh[seen]), backend=backend)
+    shown = rle.area(*parts[:2], backend=backend)
+    visible = shown / np.maximum(rle.area(*runs[:2], backend=backend)[which], 1)
+    keep = np.flatnonzero((shown > 0) & (visible >= min_visible))
+    return MaskTiles(*_taken(*parts, keep), seen[keep], which[keep], visible[keep])
+
+
+def _touching(
+    bbox: NDArray[np.int64], boxes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of boxes and masks whose bounding boxes meet, by box, then by mask."""
+    x0, y0 = bbox[:, 0], bbox[:, 1]
+    x1, y1 = x0 + bbox[:, 2], y0 + bbox[:, 3]
+    pairs = [np.empty((0, 2), np.int64)]
+    step = max(1, (1 << 22) // max(len(bbox), 1))  # a few MB at a time
+    for first in range(0, len(boxes), step):
+        top, bottom, left, right = boxes[first : first + step, :, np.newaxis].swapaxes(0, 1)
+        meet = (y0 < bottom) & (y1 > top) & (x0 < right) & (x1 > left)
+        pairs.append(np.argwhere(meet) + [first, 0])
+    found = np.concatenate(pairs)
+    return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
+
+
+def _taken(
+    counts: NDArray[np.uint32], offsets: NDArray[np.int64], sizes: NDArray[np.int64], index: NDArray[np.int64]
+) -> _check.Masks:
+    """Some of the masks, in any order."""
+    lengths = np.diff(offsets)[index]
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    source = np.arange(ends[-1]) + np.repeat(offsets[:-1][index] - ends[:-1], lengths)
+    return counts[source], ends, np.ascontiguousarray(sizes[index])
