@@ -662,6 +662,10 @@ RIVALS = (
     Rival("torch", "torch", "torch", cache(rivals_patches.torch)),
     Rival("imagehash", "imagehash", "ImageHash", cache(rivals_hashes.imagehash)),
     Rival("pdqhash", "pdqhash", "pdqhash", cache(rivals_hashes.pdqhash)),
+    Rival("faiss", "faiss", "faiss-cpu", cache(rivals_codes.faiss)),
+    Rival("faiss buckets", "faiss", "faiss-cpu", cache(rivals_codes.faiss_buckets)),
+    Rival("usearch", "usearch", "usearch", cache(rivals_codes.usearch)),
+    Rival("imagededup", "imagededup", "imagededup", cache(rivals_codes.imagededup)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

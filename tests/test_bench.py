@@ -274,3 +274,33 @@ def test_rivals_are_named_with_what_pip_installs(monkeypatch: pytest.MonkeyPatch
     assert rivals.chosen(measure.Settings()) == []
     last = run.footer(run.machine(), "maskmill bench")[-1]
     assert last == "not installed: somebody; pip install 'somebody==1.2'"
+
+
+@pytest.mark.parametrize("name", ["numpy", "faiss", "faiss buckets", "usearch", "imagededup"])
+def test_rivals_for_codes(name: str) -> None:
+    """Their answers come into the form of ours."""
+    from maskmill import hamming
+
+    (rival,) = (rival for rival in rivals.RIVALS if rival.name == name)
+    try:
+        operations = rival.load()
+    except ImportError as error:
+        pytest.skip(str(error))
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 1 << 64, (300, 1), np.uint64)
+    codes[100:] = codes[rng.integers(0, 100, 200)] ^ (
+        np.uint64(1) << rng.integers(0, 64, (200, 1)).astype(np.uint64)
+    )
+    inputs = {
+        "hamming_greedy": (codes, 12),
+        "hamming_pairs": (codes, 12),
+        "hamming_nearest": (codes[:100], codes[100:]),
+    }
+    ours = {
+        "hamming_greedy": list(hamming.greedy(codes, 12)[:2]),
+        "hamming_pairs": list(hamming.pairs(codes, 12)),
+        "hamming_nearest": hamming.nearest(codes[:100], codes[100:])[1],
+    }
+    for operation in sorted(operations.keys() & inputs.keys()):
+        call, answer = operations[operation](*inputs[operation])
+        assert measure.same(answer(call()), ours[operation]), operation

@@ -267,7 +267,9 @@ def _print_summary(found: Duplicates, hashed: HashedImages, failed: int, hashes:
         f"{n} images, {kept} kept, {n - kept} dropped in {len(found.clusters())} clusters, {failed} not read"
     )
     if hashed.from_table:
-        print(f"{hashed.from_table} were in the table, {n - hashed.from_table} were hashed")
+        print(
+            f"{hashed.from_table} had a code already, by their content; {n - hashed.from_table} were hashed"
+        )
     flat = 0 if found.items.flat is None else int(found.items.flat.sum())
     if flat:
         print(f"{flat} are flat: their hashes mean nothing (--flat one makes them one bunch)")
