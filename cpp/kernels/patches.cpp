@@ -10,7 +10,7 @@ namespace maskmill {
 namespace {
 
 // Worth waking a thread for.
-constexpr int64_t kGrainBytes = 1 << 18;
+constexpr int64_t kGrainBytes = 1 << 20;
 constexpr int64_t kFarthest = 0x7fffffff;
 
 void check_box(const PatchBoxes& boxes, size_t i) {

@@ -254,7 +254,7 @@ void stats_of(const PatchArray& volume, const PatchPlanes& planes, double paddin
     const bool across = regular && !rows && axes.slice_step == kItem;
     const auto groups = across ? patches_groups(planes, planes.n_slices, 64 / kItem) : patches_groups(planes, 1, 1);
     const int64_t each = tile.h * tile.w * kItem * static_cast<int64_t>(planes.n_slices / groups.size());
-    const auto grain = static_cast<size_t>((1 << 18) / (each + 1) + 1);
+    const auto grain = static_cast<size_t>((1 << 20) / (each + 1) + 1);
     parallel_for(planes.n_tiles * groups.size(), grain, [&](size_t begin, size_t end) {
         ColumnSums<T> columns;
         for (size_t job = begin; job < end; ++job) {
