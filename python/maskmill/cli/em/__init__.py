@@ -13,6 +13,7 @@ VERBS: tuple[str, ...] = (
     "video2stack",
     "mrc2byte",
     "patchify",
+    "dedupe",
     "labels",
     "train-filter",
     "filter",

@@ -263,7 +263,12 @@ def _overlapping(
     for rank, (source, axis, index, y0, y1, x0, x1) in enumerate(zip(*places, strict=True)):
         from_ = origins[source].offset
         down, right = (from_[a] for a in (0, 1, 2) if a != max(axis, 0))
-        here = (volumes[origins[source].volume], axis, index + (from_[axis] if axis >= 0 else 0))
+        here = (
+            origins[source].group,
+            volumes[origins[source].volume],
+            axis,
+            index + (from_[axis] if axis >= 0 else 0),
+        )
         box = (y0 + down, y1 + down, x0 + right, x1 + right)
         b, c = box[0] // tall, box[2] // wide
         near = (kept for i in (-1, 0, 1) for j in (-1, 0, 1) for kept in bins.get((*here, b + i, c + j), ()))

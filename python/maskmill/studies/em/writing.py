@@ -153,6 +153,17 @@ class Output:
             return []
         return [(int(number), reason) for number, reason in json.loads(path.read_bytes()).items()]
 
+    def write_failures(self, stem: Path, failed: list[tuple[str, str]]) -> None:
+        """Note what failed in a part, before the part itself."""
+        if failed:
+            with written_whole(Path(f"{stem}{FAILED}")) as file:
+                file.write(json.dumps(failed).encode())
+
+    def named_failures(self, stem: Path) -> list[tuple[str, str]]:
+        """What `write_failures` noted."""
+        path = Path(f"{stem}{FAILED}")
+        return [(name, reason) for name, reason in json.loads(path.read_bytes())] if path.exists() else []
+
     # Pixels
 
     def begin_writing(self, selection: str, names: list[str]) -> None:
