@@ -459,6 +459,8 @@ def test_nothing_to_cut(tmp_path):
     report = patchify([str(tmp_path / "in")], tmp_path / "out", Settings(axes=(1, 2), grid=Grid(32)))
     assert "square enough" in report.warnings[0]
     assert len(open_store(tmp_path / "out")) == 0
+    patchify([str(tmp_path / "in")], tmp_path / "old", Settings(axes=(1, 2), grid=Grid(32), legacy=True))
+    assert pickle.loads((tmp_path / "old/v.pkl").read_bytes()) == {"names": [], "patches": []}
     (tmp_path / "none").mkdir()
     patchify([str(tmp_path / "none")], tmp_path / "out2", SMALL)
     assert len(open_store(tmp_path / "out2").audit["id"]) == 0

@@ -18,12 +18,15 @@ VERBS: tuple[str, ...] = (
     "train-filter",
     "filter",
     "reconstruct",
+    "run",
 )
-"""Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
+"""Each is a module here (_ for -; `run` is line.py) with `add_parser(subparsers)` and `run(options)`, which returns the
+exit code."""
 
 _EPILOG = """\
 examples:
   maskmill em VERB --help                        what a step does, with examples
+  maskmill em run raw/ out/                      the whole line, videos included
   maskmill em crop-rois brain.mrc cubes -gb 5    random cubes of a large volume
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the inputs that are listed as failed
@@ -31,7 +34,9 @@ exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the inputs that 
 
 
 def _module(verb: str) -> Any:
-    return importlib.import_module(f"maskmill.cli.em.{verb.replace('-', '_')}")
+    # A module called `run` would take the place of the function of that name.
+    name = "line" if verb == "run" else verb.replace("-", "_")
+    return importlib.import_module(f"maskmill.cli.em.{name}")
 
 
 def add_parser(verbs: Any) -> None:

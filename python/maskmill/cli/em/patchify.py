@@ -162,6 +162,7 @@ def _add_reading(p: argparse.ArgumentParser) -> None:
     g = p.add_argument_group("how inputs are read")
     g.add_argument(
         "--to-uint8",
+        "--scale",
         nargs="+",
         default=["dtype"],
         metavar="POLICY",

@@ -302,6 +302,8 @@ def stage3(task: ShardTask) -> None:
 
 def cut(rows: Columns, task: ShardTask) -> Iterator[NDArray[np.uint8]]:
     """The pixels of rows in storage order, as (n, h, w) blocks. A block is valid until the next one is asked for."""
+    if not len(rows["axis"]):
+        return
     box = _boxes(rows)
     keys = np.stack([rows[name] for name in ("source", "axis", "y0", "y1", "x0", "x1")], -1)
     # Adjacent slices of one tile are cut at once; a box of them is never wider than what may be read.
