@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from conftest import random_masks
-from maskmill import Masks, _backend
+from maskmill import Masks, _backend, hamming, hashes, patches
 from maskmill.pycocotools.coco import COCO
 from maskmill.pycocotools.cocoeval import COCOeval
 
@@ -48,6 +48,28 @@ def work(seed: int = 5) -> list[Any]:
         repr(masks.polygons()),
         str(len(masks.components()[0])),
         zlib.crc32("".join(rle["counts"] for rle in rles).encode()),
+        *[zlib.crc32(array.tobytes()) for array in work_on_pixels(images.view(np.uint8) * 255, seed)],
+    ]
+
+
+def work_on_pixels(images: np.ndarray, seed: int) -> list[np.ndarray]:
+    """The same of patches, their hashes and searches among codes."""
+    boxes = patches.grid(images.shape, 40, 30)
+    parts = patches.extract(images, boxes)
+    tiles = patches.grid(images.shape[1:], 50, edge="drop")
+    codes = np.random.default_rng(seed).integers(0, 2**20, (2000, 2), np.uint64)
+    return [
+        patches.stitch(parts, boxes, images.shape, blend="hann"),
+        patches.planes(images, 0, tiles, range(60)),
+        *patches.stats(images, 2, [(0, 60, 0, 200)], range(300)),
+        hashes.planes(images, 0, tiles, range(60)),
+        hashes.phash(images),
+        hashes.pdq(images),
+        hashes.colorhash(images),
+        *hashes.crop_resistant(images[:4]),
+        *hamming.pairs(codes, 6),
+        *hamming.nearest(codes[:500], codes[500:]),
+        *hamming.greedy(codes, 12),
     ]
 
 
