@@ -82,7 +82,7 @@ def _read_parquet(path: Path, schema: Schema | None) -> Table:
     arrow = _arrow()
     if arrow is None:
         raise ImportError(f"{path} needs pyarrow; run: pip install 'maskmill[em]'")
-    table = arrow[1].read_table(path)
+    table = arrow[1].read_table(path, use_threads=False)
     return {
         name: table.column(name).to_numpy(zero_copy_only=False)
         for name in table.column_names

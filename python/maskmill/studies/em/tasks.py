@@ -8,6 +8,7 @@ again what was kept, and writes it into a shard.
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -164,6 +165,18 @@ def _in_block(
     return tile - np.array([rows, rows, columns, columns]), slices - int(start[axis])
 
 
+_memory = threading.local()
+
+
+def _scratch(*shape: int) -> NDArray[np.uint8]:
+    """Memory that this thread uses again and again: that of the system is slow at first touch."""
+    size = math.prod(shape)
+    buffer: NDArray[np.uint8] = getattr(_memory, "buffer", np.empty(0, np.uint8))
+    if buffer.size < size:
+        buffer = _memory.buffer = np.empty(size, np.uint8)
+    return buffer[:size].reshape(shape)
+
+
 # Stage 1
 
 FAILED = ".failed"
@@ -237,7 +250,8 @@ def _codes(
     whole = np.array([[0, tiles[0, 1] - tiles[0, 0], 0, tiles[0, 3] - tiles[0, 2]]])
     codes = []
     for tile in tiles:
-        planes = patches.planes(block, axis, tile[None], slices)[0]
+        out = _scratch(1, len(slices), int(whole[0, 1]), int(whole[0, 3]))
+        planes = patches.planes(block, axis, tile[None], slices, out=out)[0]
         codes.append(
             hashes.planes(planes, 0, whole, np.arange(len(slices)), hash_size=task.hash_size, crop=task.crop)
         )
@@ -312,7 +326,6 @@ def cut(rows: Columns, task: ShardTask) -> Iterator[NDArray[np.uint8]]:
     pieces = [(int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
     around = np.array([union(box[a:b]) for a, b in pieces]).reshape(-1, 6)
     number = rows["source"][starts]
-    buffer = np.empty(0, np.uint8)
     for first, last in _same(number):
         source = task.sources[int(number[first])]
         for a, b in runs(around[first:last], task.most):
@@ -322,9 +335,7 @@ def cut(rows: Columns, task: ShardTask) -> Iterator[NDArray[np.uint8]]:
                 axis = max(int(rows["axis"][start]), 0)
                 tile, slices = _in_block(axis, keys[start : start + 1, 2:], rows["index"][start:end], origin)
                 shape = (1, end - start, *(tile[0, 1::2] - tile[0, ::2]).tolist())
-                if buffer.size < np.prod(shape):
-                    buffer = np.empty(np.prod(shape), np.uint8)
-                out = buffer[: np.prod(shape)].reshape(shape)
+                out = _scratch(*shape)
                 yield patches.planes(block, axis, tile, slices, out=out)[0]
 
 
