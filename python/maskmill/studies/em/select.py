@@ -293,7 +293,7 @@ def chance_hits(counts: Sequence[int], bits: int, radius: int) -> float:
     Examples
     --------
     >>> round(chance_hits([100_000, 100_000], 64, 12))
-    2294
+    2283
     """
     share: float = sum(math.comb(bits, k) for k in range(min(radius, bits) + 1)) / 2**bits
     total = sum(counts)
