@@ -21,7 +21,7 @@ import numpy as np
 
 from maskmill import Masks
 
-from . import rivals_codes, rivals_hashes, rivals_patches
+from . import rivals_codes, rivals_em, rivals_hashes, rivals_patches
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -666,6 +666,7 @@ RIVALS = (
     Rival("faiss buckets", "faiss", "faiss-cpu", cache(rivals_codes.faiss_buckets)),
     Rival("usearch", "usearch", "usearch", cache(rivals_codes.usearch)),
     Rival("imagededup", "imagededup", "imagededup", cache(rivals_codes.imagededup)),
+    Rival("cem-dataset", "SimpleITK", "SimpleITK", cache(rivals_em.cem_dataset)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

@@ -31,6 +31,7 @@ KERNELS = (
     "matching",
     "coco_json",
     "evaluate",
+    "em",
 )
 
 

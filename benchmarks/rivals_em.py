@@ -7,11 +7,33 @@ exemplar is compared with all that remain as rows of booleans, which are then co
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
+
+
+def cem_dataset() -> dict[str, Operation]:
+    import imagehash  # noqa: F401 - it takes part only where it can
+
+    def em_patchify(volume: Path, out: Path, crop: int) -> Any:
+        out.mkdir(exist_ok=True)
+        return lambda: patchify(volume, out / f"{volume.stem}.pkl", crop=crop, seed=0), lambda _: read(out)
+
+    return {"em_patchify": em_patchify}
+
+
+def read(folder: Path) -> list[Any]:
+    """Names and patches of the one pickle in a folder."""
+    from maskmill.studies.em.pickles import read_pickle
+
+    found = read_pickle(next(folder.glob("*.pkl")))
+    return [list(found.names), list(found.patches)]
+
 
 FULL_SCALE = {"uint16": 65535, "int16": 32767, "uint32": 4294967295, "float32": 1.0}
 
