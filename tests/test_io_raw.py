@@ -40,10 +40,13 @@ def test_box_is_what_numpy_slices(tmp_path_factory, box, dtype, offset, data):
     try:
         voxels = RawVoxels(path, dtype, offset, shape)
         found = voxels[index]
+        again = np.empty(found.shape, found.dtype)
+        voxels.read_into(index, again)
     finally:
         _raw._MOST, _raw._SHORT = most, short
     assert found.dtype == array.dtype
     np.testing.assert_array_equal(found, array[index])
+    np.testing.assert_array_equal(again, found)
     np.testing.assert_array_equal(np.asarray(voxels), array)
 
 

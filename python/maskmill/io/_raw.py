@@ -44,22 +44,32 @@ class RawVoxels:
             os.close(self._handle)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
+        ranges, shape = self._ranges(index)
+        out = np.empty(shape, self.dtype)
+        self._read(ranges, out)
+        return out
+
+    def read_into(self, index: Any, out: NDArray[Any]) -> None:
+        """Fill a C-contiguous array of this dtype with self[index], without a copy on the way where that can be."""
+        self._read(self._ranges(index)[0], out)
+
+    def _ranges(self, index: Any) -> tuple[list[range], list[int]]:
+        """Of every axis the range, and the shape of what comes out."""
         index = index if isinstance(index, tuple) else (index,)
         index += (slice(None),) * (self.ndim - len(index))
         ranges = [
             range(*i.indices(n)) if isinstance(i, slice) else range(i, i + 1)
             for i, n in zip(index, self.shape, strict=True)
         ]
-        out = self._read(ranges)
-        return out.reshape([len(r) for r, i in zip(ranges, index, strict=True) if isinstance(i, slice)])
+        return ranges, [len(r) for r, i in zip(ranges, index, strict=True) if isinstance(i, slice)]
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[()] if dtype is None else self[()].astype(dtype)
 
-    def _read(self, ranges: Sequence[range]) -> NDArray[Any]:
-        out = np.empty([len(r) for r in ranges], self.dtype)
+    def _read(self, ranges: Sequence[range], out: NDArray[Any]) -> None:
         if out.size == 0:
-            return out
+            return
+        out = out.reshape([len(r) for r in ranges])
         axis = self._axis_of_reads(ranges)
         inside = self.shape[axis + 1 :]
         whole = out.shape[axis + 1 :] == inside
@@ -76,7 +86,6 @@ class RawVoxels:
                 else:
                     self._fill(scratch[: len(part)], first)
                     part[...] = scratch[: len(part)][(slice(None), *window)]
-        return out
 
     def _axis_of_reads(self, ranges: Sequence[range]) -> int:
         """The axis along which one read goes, over all of the axes inside it: as far out as it costs little."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError
+from maskmill.io._raw import RawVoxels
 
 Channel = int | Literal["luminance"]
 Spacing = tuple[float, float, float]
@@ -54,6 +55,8 @@ class Volume:
         How many the source has; one is read.
     chunks : (int, int, int)
         Grain of cheap reads: boxes aligned to it decode nothing twice.
+    is_raw : bool
+        Whether voxels lie in a file as they are: to read them again costs little.
     """
 
     def __init__(
@@ -88,10 +91,11 @@ class Volume:
         self.spacing = known_spacing(spacing)
         self.unit = unit if self.spacing else None
         grain = dict(zip(self._axes, chunks, strict=False)) if chunks else {}
+        self.is_raw = isinstance(array, RawVoxels) and self._stored == self.dtype
         self.chunks = (
             tuple(max(1, min(int(grain.get(a, s)), s)) for a, s in zip("zyx", self.shape, strict=False))
             if chunks
-            else (1, self.shape[1], self.shape[2])
+            else (1, 1 if self.is_raw else self.shape[1], self.shape[2])
         )
         self._channel = _chosen_channel(channel, self.channels, source)
 
@@ -128,7 +132,16 @@ class Volume:
             channel = 0 if self._channel == "luminance" else self._channel
             ranges["c"] = slice(0, 3) if luminance else slice(channel, channel + 1)
         kept = [axis for axis in self._axes if axis in ranges]
-        block = np.asarray(self._array[tuple(ranges.get(axis, 0) for axis in self._axes)])
+        index = tuple(ranges.get(axis, 0) for axis in self._axes)
+        if (
+            out is not None
+            and self.is_raw
+            and kept in (["z", "y", "x"], ["y", "x"])
+            and out.flags.c_contiguous
+        ):
+            self._array.read_into(index, out)
+            return out
+        block = np.asarray(self._array[index])
         for axis in "zc":
             if axis not in kept:
                 block, kept = block[..., None], [*kept, axis]

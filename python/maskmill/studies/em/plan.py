@@ -220,8 +220,9 @@ def runs(boxes: NDArray[np.int64], most: int) -> list[tuple[int, int]]:
 
 
 def good_read(shape: tuple[int, int, int], chunks: tuple[int, int, int], crop: int, most: int) -> int:
-    """How many voxels to read at once, at most `most`: what is compressed by whole slices or rows is read by such."""
-    want = 1 << 26
+    """How many voxels to read at once, at most `most`: what is stored by whole slices or rows is read by such. Plain
+    rows are read into memory that is used again, and the less of it the better."""
+    want = 1 << 24 if chunks == (1, 1, shape[2]) else 1 << 26
     if chunks[2] >= shape[2]:
         want = max(want, crop * crop * shape[2])
         if chunks[1] >= shape[1]:

@@ -11,14 +11,14 @@ import json
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from maskmill import hashes, patches
 from maskmill._files import written_whole
@@ -138,22 +138,31 @@ def forget() -> None:
 
 
 def read(source: Source, box: NDArray[np.int64], cache: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A uint8 block that holds a box of a source, and where it begins (z, y, x). Beyond the volume there are zeros."""
+    """A uint8 block that holds a box of a source, and where it begins (z, y, x). Beyond the volume there are zeros.
+
+    It is valid until this thread reads again.
+    """
     found = _blocks.find(source, box)
     if found is not None:
         return found
     inside = box.copy()
     inside[1::2] = np.minimum(box[1::2], source.shape)
+    shape = (inside[1::2] - inside[::2]).tolist()
+    scaling = Scaling.from_json(source.scaling)
     if source.image:
         with source.open() as image:
-            voxels = image.read(inside.tolist())
+            block = scaling.apply(image.read(inside.tolist()))
+    elif (volume := _opened(source)).is_raw:
+        voxels = volume.read(inside.tolist(), out=_scratch("voxels", shape, volume.dtype))
+        block = scaling.apply(voxels, None if scaling.is_identity else _scratch("block", shape))
+        cache = 0  # read again, it costs less than memory that is touched for the first time
     else:
-        voxels = _opened(source).read(inside.tolist())
-    block = Scaling.from_json(source.scaling).apply(voxels)
+        block = scaling.apply(volume.read(inside.tolist()))
     beyond = box[1::2] - inside[1::2]
     if beyond.any():
         block = np.pad(block, [(0, n) for n in beyond.tolist()])
-    _blocks.keep(source, tuple(box.tolist()), block, cache)
+    if cache:
+        _blocks.keep(source, tuple(box.tolist()), block, cache)
     return block, box[::2]
 
 
@@ -168,13 +177,14 @@ def _in_block(
 _memory = threading.local()
 
 
-def _scratch(*shape: int) -> NDArray[np.uint8]:
+def _scratch(name: str, shape: Sequence[int], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
     """Memory that this thread uses again and again: that of the system is slow at first touch."""
-    size = math.prod(shape)
-    buffer: NDArray[np.uint8] = getattr(_memory, "buffer", np.empty(0, np.uint8))
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    buffer: NDArray[np.uint8] = getattr(_memory, name, np.empty(0, np.uint8))
     if buffer.size < size:
-        buffer = _memory.buffer = np.empty(size, np.uint8)
-    return buffer[:size].reshape(shape)
+        buffer = np.empty(size, np.uint8)
+        setattr(_memory, name, buffer)
+    return buffer[:size].view(dtype).reshape(shape)
 
 
 # Stage 1
@@ -250,7 +260,7 @@ def _codes(
     whole = np.array([[0, tiles[0, 1] - tiles[0, 0], 0, tiles[0, 3] - tiles[0, 2]]])
     codes = []
     for tile in tiles:
-        out = _scratch(1, len(slices), int(whole[0, 1]), int(whole[0, 3]))
+        out = _scratch("planes", (1, len(slices), int(whole[0, 1]), int(whole[0, 3])))
         planes = patches.planes(block, axis, tile[None], slices, out=out)[0]
         codes.append(
             hashes.planes(planes, 0, whole, np.arange(len(slices)), hash_size=task.hash_size, crop=task.crop)
@@ -329,13 +339,14 @@ def cut(rows: Columns, task: ShardTask) -> Iterator[NDArray[np.uint8]]:
     for first, last in _same(number):
         source = task.sources[int(number[first])]
         for a, b in runs(around[first:last], task.most):
-            whole = union(around[first + a : first + b])
+            whole, held = union(around[first + a : first + b]), None
             for start, end in pieces[first + a : first + b]:
-                block, origin = _blocks.find(source, union(box[start:end])) or read(source, whole, task.cache)
+                found = held or _blocks.find(source, union(box[start:end]))
+                block, origin = found or (held := read(source, whole, task.cache))
                 axis = max(int(rows["axis"][start]), 0)
                 tile, slices = _in_block(axis, keys[start : start + 1, 2:], rows["index"][start:end], origin)
                 shape = (1, end - start, *(tile[0, 1::2] - tile[0, ::2]).tolist())
-                out = _scratch(*shape)
+                out = _scratch("planes", shape)
                 yield patches.planes(block, axis, tile, slices, out=out)[0]
 
 
