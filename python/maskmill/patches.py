@@ -522,7 +522,7 @@ def _touching(
     """Pairs of boxes and masks whose bounding boxes meet, by box, then by mask."""
     x0, y0 = bbox[:, 0], bbox[:, 1]
     x1, y1 = x0 + bbox[:, 2], y0 + bbox[:, 3]
-    pairs = [np.empty((0, 2), np.int64)]
+    pairs: list[NDArray[Any]] = [np.empty((0, 2), np.int64)]
     step = max(1, (1 << 22) // max(len(bbox), 1))  # a few MB at a time
     for first in range(0, len(boxes), step):
         top, bottom, left, right = boxes[first : first + step, :, np.newaxis].swapaxes(0, 1)
