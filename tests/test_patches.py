@@ -77,6 +77,7 @@ def test_grid_every_edge() -> None:
     assert along(10, 4, min_size=(1, 3)) == [[0, 4], [4, 8]]
     assert patches.grid((0, 5), 2).shape == (0, 4)
     assert patches.grid((4, 0, 5), 2).shape == (0, 6)
+    assert patches.grid((0, 1), 2, edge="shift").shape == (0, 4)
 
 
 def test_grid_as_cem_has_it() -> None:
@@ -272,6 +273,37 @@ def test_planes_any_strides(backend: str, rng: np.random.Generator, dtype: str) 
                 index = np.array(slices, np.int64)
                 expected = np.stack([cross[index, a:b, c:d] for a, b, c, d in tiles])
                 np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("h", [15, 16, 33])
+@pytest.mark.parametrize("w", [15, 16, 31, 32, 47, 63, 64, 100])
+def test_transposed_at_every_level(level: str, rng: np.random.Generator, h: int, w: int) -> None:
+    volume = rng.integers(0, 256, (h, w + 3, 150), np.uint8)
+    slices = np.r_[0:150, 149, 5, 20:41]
+    got = patches.planes(volume, 2, [[0, h, 3, w + 3]], slices)
+    assert np.array_equal(got[0], volume[:, 3:, slices].transpose(2, 0, 1))
+    turned = np.ascontiguousarray(volume[0].T)
+    assert np.array_equal(patches.extract(turned.T, [[1, w, 0, 149]])[0], volume[0, 1:w, :149])
+
+
+@pytest.mark.parametrize("size", [224, 208, 199])
+def test_more_than_caches_hold(level: str, size: int) -> None:
+    """Written past them, where rows allow it."""
+    side, n = 4320 // size * size, 4320 // size
+    image = np.random.default_rng(size).integers(0, 256, (side, side), np.uint8)
+    tiles = image.reshape(n, size, n, size).swapaxes(1, 2).reshape(-1, size, size)
+    for shift in (0, 1, 16):
+        out = np.zeros(image.size + 64, np.uint8)
+        patches.extract(image, patches.grid(image.shape, size), out=out[shift : shift + image.size])
+        assert np.array_equal(out[shift : shift + image.size], tiles.reshape(-1))
+        assert not out[shift + image.size :].any()
+    volume = np.resize(image, (26, 720, 1000))
+    for axis in range(3):
+        plane = np.delete(volume.shape, axis).tolist()
+        tile = [0, plane[0] - 1, 0, plane[1] // 16 * 16]
+        cross = np.moveaxis(volume, axis, 0)
+        got = patches.planes(volume, axis, [tile], np.arange(len(cross)))[0]
+        assert np.array_equal(got, cross[:, : tile[1], : tile[3]])
 
 
 def test_planes_into_a_buffer(backend: str, rng: np.random.Generator) -> None:

@@ -11,6 +11,8 @@ namespace {
 
 // Worth waking a thread for.
 constexpr int64_t kGrainBytes = 1 << 20;
+// More than caches hold: written past them.
+constexpr int64_t kPastCache = 1 << 24;
 constexpr int64_t kFarthest = 0x7fffffff;
 
 void check_box(const PatchBoxes& boxes, size_t i) {
@@ -36,8 +38,8 @@ int64_t source_of(int64_t i, int64_t n, PatchPad pad) {
 
 class Extractor {
   public:
-    Extractor(const PatchArray& array, PatchPad pad, const uint8_t* fill)
-        : array_(array), pad_(pad), fill_(fill), cell_(array.itemsize * array.shape[3]) {}
+    Extractor(const PatchArray& array, PatchPad pad, const uint8_t* fill, bool past_cache)
+        : array_(array), pad_(pad), fill_(fill), cell_(array.itemsize * array.shape[3]), past_cache_(past_cache) {}
 
     void copy(const PatchBox& box, uint8_t* out) const {
         if (box.elements() == 0) return;
@@ -70,7 +72,8 @@ class Extractor {
                                    array_.strides[3],
                                    array_.itemsize,
                                    array_.shape[3]};
-            copy_cells(inside, y1 - y0, x1 - x0, out + (y0 - box.low[1]) * row + (x0 - box.low[2]) * cell_, row);
+            copy_cells(inside, y1 - y0, x1 - x0, out + (y0 - box.low[1]) * row + (x0 - box.low[2]) * cell_, row,
+                       past_cache_);
         }
         if (y1 - y0 == box.size(1) && x1 - x0 == w) return;
         for (int64_t y = box.low[1]; y < box.high[1]; ++y, out += row) {
@@ -104,6 +107,7 @@ class Extractor {
     PatchPad pad_;
     const uint8_t* fill_;
     int64_t cell_;
+    bool past_cache_;
 };
 
 }  // namespace
@@ -140,10 +144,11 @@ void patches_extract(const PatchArray& array, const PatchBoxes& boxes, PatchPad 
                                         ": there is nothing to pad with in an empty array");
         }
     }
-    const Extractor extractor(array, pad, fill);
+    const Extractor extractor(array, pad, fill, starts[boxes.n] >= kPastCache);
     const int64_t each = starts[boxes.n] / static_cast<int64_t>(std::max<size_t>(boxes.n, 1));
     parallel_for(boxes.n, static_cast<size_t>(kGrainBytes / (each + 1) + 1), [&](size_t begin, size_t end) {
         for (size_t i = begin; i < end; ++i) extractor.copy(box_at(boxes, i), out + starts[i]);
+        copied_past_cache();
     });
 }
 
@@ -194,43 +199,50 @@ namespace {
 // Slices walked together where a row of each is copied in turn: their rows share pages, and lines at the seams.
 constexpr size_t kTogether = 16;
 constexpr int64_t kLine = 64;
+// Rows are written to a slice in bands of about that, so that few cache lines are written in two parts.
+constexpr int64_t kBandBytes = 1 << 10;
 
 // One tile of a group of slices; `from` is the tile's corner in slice 0, `to` its patch of slice 0 of the list.
 struct TileCopy {
     const PlaneAxes& axes;
     const int64_t* slices;
     int64_t item, h, w;
+    bool past_cache;
 
     int64_t row() const { return w * item; }
+    int64_t band() const { return std::min(h, kBandBytes / row() + 1); }
     uint8_t* patch(uint8_t* to, size_t s) const { return to + static_cast<int64_t>(s) * h * row(); }
 
     void one_by_one(const SliceGroup& group, const uint8_t* from, uint8_t* to) const {
         for (size_t s = group.begin; s < group.end; ++s) {
             const CellPlane plane{from + slices[s] * axes.slice_step, axes.row_step, axes.column_step, 0, item, 1};
-            copy_cells(plane, h, w, patch(to, s), row());
+            copy_cells(plane, h, w, patch(to, s), row(), past_cache);
         }
     }
 
     void row_by_row(const SliceGroup& group, const uint8_t* from, uint8_t* to) const {
         for (int64_t r = 0; r < h; ++r) {
             for (size_t s = group.begin; s < group.end; ++s) {
-                std::memcpy(patch(to, s) + r * row(), from + r * axes.row_step + slices[s] * axes.slice_step,
-                            static_cast<size_t>(row()));
+                copy_bytes(from + r * axes.row_step + slices[s] * axes.slice_step, row(), patch(to, s) + r * row(),
+                           false);
             }
         }
     }
 
-    // A row of all slices goes to scratch memory first: patches lie at like distances, and would fight for a few places
+    // A band of all slices goes to scratch memory first: patches lie at like distances, and would fight for a few places
     // of the cache if all were written to at once.
     void across(const SliceGroup& group, const uint8_t* from, uint8_t* to, Scratch<uint8_t>& scratch) const {
-        const int64_t step = row() / kLine * kLine + 2 * kLine;
+        const int64_t step = band() * row() / kLine * kLine + 2 * kLine;
         scratch.resize(static_cast<size_t>((group.high - group.low) * step));
-        for (int64_t r = 0; r < h; ++r) {
-            transpose_cells(from + r * axes.row_step + group.low * item, axes.column_step, w, group.high - group.low,
-                            item, scratch.data(), step);
+        for (int64_t r0 = 0; r0 < h; r0 += band()) {
+            const int64_t r1 = std::min(r0 + band(), h);
+            for (int64_t r = r0; r < r1; ++r) {
+                transpose_cells(from + r * axes.row_step + group.low * item, axes.column_step, w,
+                                group.high - group.low, item, scratch.data() + (r - r0) * row(), step, axes.row_step);
+            }
             for (size_t s = group.begin; s < group.end; ++s) {
-                std::memcpy(patch(to, s) + r * row(), scratch.data() + (slices[s] - group.low) * step,
-                            static_cast<size_t>(row()));
+                copy_bytes(scratch.data() + (slices[s] - group.low) * step, (r1 - r0) * row(),
+                           patch(to, s) + r0 * row(), past_cache);
             }
         }
     }
@@ -241,13 +253,14 @@ struct TileCopy {
 void patches_planes(const PatchArray& volume, const PatchPlanes& planes, uint8_t* out) {
     if (planes.n_tiles == 0 || planes.n_slices == 0) return;
     const PlaneAxes axes = plane_axes(volume, planes.axis);
-    const TileCopy tile{axes, planes.slices, volume.itemsize, planes.tiles[1] - planes.tiles[0],
-                        planes.tiles[3] - planes.tiles[2]};
-    const int64_t patch = tile.h * tile.row();
+    const int64_t h = planes.tiles[1] - planes.tiles[0], w = planes.tiles[3] - planes.tiles[2];
+    const int64_t patch = h * w * volume.itemsize;
     if (patch == 0) return;
-    const bool across = axes.slice_step == tile.item && axes.column_step != tile.item;
-    const bool together = axes.column_step == tile.item && std::abs(axes.slice_step) < std::abs(axes.row_step);
-    const auto groups = across     ? patches_groups(planes, planes.n_slices, std::max<int64_t>(kLine / tile.item, 1))
+    const bool past_cache = patch * static_cast<int64_t>(planes.n_tiles * planes.n_slices) >= kPastCache;
+    const TileCopy tile{axes, planes.slices, volume.itemsize, h, w, past_cache};
+    const bool across = axes.slice_step == volume.itemsize && axes.column_step != volume.itemsize;
+    const bool together = axes.column_step == volume.itemsize && std::abs(axes.slice_step) < std::abs(axes.row_step);
+    const auto groups = across ? patches_groups(planes, planes.n_slices, std::max<int64_t>(kLine / volume.itemsize, 1))
                         : together ? patches_groups(planes, kTogether, axes.slices)
                                    : patches_groups(planes, 1, 1);
     const auto each = patch * static_cast<int64_t>(planes.n_slices / groups.size());
@@ -268,6 +281,7 @@ void patches_planes(const PatchArray& volume, const PatchPlanes& planes, uint8_t
                 tile.one_by_one(group, from, to);
             }
         }
+        copied_past_cache();
     });
 }
 

@@ -9,10 +9,40 @@
 #endif
 
 namespace maskmill {
+
+void copy_bytes(const uint8_t* from, int64_t n, uint8_t* out, [[maybe_unused]] bool past_cache) {
+#if MASKMILL_X86
+    if (past_cache && (reinterpret_cast<uintptr_t>(out) | static_cast<uintptr_t>(n)) % 16 == 0) {
+        for (int64_t k = 0; k < n; k += 16) {
+            _mm_stream_si128(reinterpret_cast<__m128i*>(out + k),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + k)));
+        }
+        return;
+    }
+#endif
+    std::memcpy(out, from, static_cast<size_t>(n));
+}
+
+void copied_past_cache() {
+#if MASKMILL_X86
+    _mm_sfence();
+#endif
+}
+
 namespace {
 
 constexpr int64_t kLine = 64;
-constexpr int64_t kAhead = 16;  // rows
+constexpr int64_t kRowsAhead = 16;
+constexpr int64_t kShort = 1024;
+
+}  // namespace
+}  // namespace maskmill
+
+#define MASKMILL_SIMD_FILE "support/strided.inl"
+#include "support/simd_foreach.hpp"
+
+namespace maskmill {
+namespace {
 
 template <int64_t Item>
 void copy_strided(const uint8_t* from, int64_t step, int64_t n, uint8_t* out) {
@@ -21,10 +51,7 @@ void copy_strided(const uint8_t* from, int64_t step, int64_t n, uint8_t* out) {
 
 // n cells, `step` apart, side by side.
 void copy_row(const uint8_t* from, int64_t step, int64_t cell, int64_t n, uint8_t* out) {
-    if (step == cell) {
-        std::memcpy(out, from, static_cast<size_t>(n * cell));
-        return;
-    }
+    if (step == cell) return copy_bytes(from, n * cell, out, false);
     switch (cell) {
         case 1: return copy_strided<1>(from, step, n, out);
         case 2: return copy_strided<2>(from, step, n, out);
@@ -48,53 +75,19 @@ void transpose_plain(const uint8_t* data, int64_t step, int64_t lines, int64_t w
     }
 }
 
-#if MASKMILL_X86
-// 16 lines of 16 bytes.
-inline void transpose16(const uint8_t* data, int64_t step, uint8_t* out, int64_t out_step) {
-    __m128i a[16], b[16];
-    for (int i = 0; i < 16; ++i) a[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + i * step));
-    for (int i = 0; i < 8; ++i) {  // bytes of lines i and i + 8, in turns; then of four, eight, all
-        b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
-        b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
-    }
-    for (int i = 0; i < 8; ++i) {
-        a[2 * i] = _mm_unpacklo_epi8(b[i], b[i + 8]);
-        a[2 * i + 1] = _mm_unpackhi_epi8(b[i], b[i + 8]);
-    }
-    for (int i = 0; i < 8; ++i) {
-        b[2 * i] = _mm_unpacklo_epi8(a[i], a[i + 8]);
-        b[2 * i + 1] = _mm_unpackhi_epi8(a[i], a[i + 8]);
-    }
-    for (int i = 0; i < 8; ++i) {
-        a[2 * i] = _mm_unpacklo_epi8(b[i], b[i + 8]);
-        a[2 * i + 1] = _mm_unpackhi_epi8(b[i], b[i + 8]);
-    }
-    for (int j = 0; j < 16; ++j) _mm_storeu_si128(reinterpret_cast<__m128i*>(out + j * out_step), a[j]);
-}
-
-void transpose_bytes(const uint8_t* data, int64_t step, int64_t lines, int64_t width, uint8_t* out, int64_t out_step) {
-    const int64_t whole_lines = lines / 16 * 16, whole_width = width / 16 * 16;
-    for (int64_t i = 0; i < whole_lines; i += 16) {
-        for (int64_t j = 0; j < whole_width; j += 16) {
-            transpose16(data + i * step + j, step, out + j * out_step + i, out_step);
-        }
-    }
-    transpose_plain<1>(data + whole_width, step, whole_lines, width - whole_width, out + whole_width * out_step,
-                       out_step);
-    transpose_plain<1>(data + whole_lines * step, step, lines - whole_lines, width, out + whole_lines, out_step);
-}
-#else
-void transpose_bytes(const uint8_t* data, int64_t step, int64_t lines, int64_t width, uint8_t* out, int64_t out_step) {
+void transpose_bytes(const uint8_t* data, int64_t step, int64_t lines, int64_t width, uint8_t* out, int64_t out_step,
+                     int64_t ahead) {
+    if (MASKMILL_DISPATCH(transpose_bytes, data, step, lines, width, out, out_step, ahead)) return;
+    if (baseline::transpose_bytes(data, step, lines, width, out, out_step, ahead)) return;
     transpose_plain<1>(data, step, lines, width, out, out_step);
 }
-#endif
 
 }  // namespace
 
 void transpose_cells(const uint8_t* data, int64_t step, int64_t lines, int64_t width, int64_t item, uint8_t* out,
-                     int64_t out_step) {
+                     int64_t out_step, int64_t ahead) {
     switch (item) {
-        case 1: return transpose_bytes(data, step, lines, width, out, out_step);
+        case 1: return transpose_bytes(data, step, lines, width, out, out_step, ahead);
         case 2: return transpose_plain<2>(data, step, lines, width, out, out_step);
         case 4: return transpose_plain<4>(data, step, lines, width, out, out_step);
         case 8: return transpose_plain<8>(data, step, lines, width, out, out_step);
@@ -103,19 +96,20 @@ void transpose_cells(const uint8_t* data, int64_t step, int64_t lines, int64_t w
     for (int64_t j = 0; j < width; ++j) copy_row(data + j * item, step, item, lines, out + j * out_step);
 }
 
-void copy_cells(const CellPlane& plane, int64_t rows, int64_t columns, uint8_t* out, int64_t out_step) {
+void copy_cells(const CellPlane& plane, int64_t rows, int64_t columns, uint8_t* out, int64_t out_step,
+                bool past_cache) {
     const int64_t cell = plane.itemsize * plane.channels;
     const bool whole = plane.channels == 1 || plane.channel_step == plane.itemsize;
     if (whole && plane.row_step == cell && plane.column_step != cell) {
         transpose_cells(plane.data, plane.column_step, columns, rows, cell, out, out_step);
         return;
     }
+    if (whole && plane.column_step == cell) {
+        MASKMILL_DISPATCH(copy_rows, plane.data, plane.row_step, rows, columns * cell, out, out_step, past_cache);
+        return;
+    }
     for (int64_t r = 0; r < rows; ++r, out += out_step) {
         const uint8_t* from = plane.data + r * plane.row_step;
-        if (r + kAhead < rows && plane.column_step == cell) {  // short rows far apart: no processor sees them coming
-            const uint8_t* next = from + kAhead * plane.row_step;
-            for (int64_t k = 0; k < columns * cell; k += kLine) prefetch_row(next + k);
-        }
         if (whole) {
             copy_row(from, plane.column_step, cell, columns, out);
             continue;

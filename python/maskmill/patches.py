@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +70,8 @@ def grid(
     least = _per_axis(min_size, "min_size", 1, len(lengths))
     if edge == "cem" and strides != sizes:
         raise ValueError('stride must not be given with edge="cem"')
+    if 0 in lengths:
+        return np.empty((0, 2 * len(lengths)), np.int64)
     every = [_ranges(*axis, edge) for axis in zip(lengths, sizes, strides, strict=True)]
     every = [axis[axis[:, 1] - axis[:, 0] >= low] for axis, low in zip(every, least, strict=True)]
     index = np.indices([len(axis) for axis in every]).reshape(len(every), -1)
@@ -92,8 +96,6 @@ def _per_axis(value: int | Sequence[int], name: str, low: int, axes: int | None 
 
 def _ranges(length: int, size: int, stride: int, edge: str) -> NDArray[np.int64]:
     """(n, 2) ranges along one axis."""
-    if length == 0:
-        return np.empty((0, 2), np.int64)
     if edge == "cem":
         n = max(1, round(length / size))
     elif edge == "drop":
@@ -164,12 +166,15 @@ def extract(
         )
     channels = source.shape[axes:]
     shapes = np.maximum(box[:, 1::2] - box[:, ::2], 0)
+    size = _one_size(shapes)
     if out is None:
-        out = np.empty(_elements(shapes, channels), source.dtype)
+        out = np.empty(_elements(shapes, size, channels), source.dtype)
     kernels(backend).patches_extract(
         source, box, _output(out, source.dtype), pad, _fill(fill, source, channels)
     )
-    return _shaped(out.reshape(-1), shapes, channels)
+    if size is not None:
+        return out.reshape(len(box), *size, *channels)
+    return _apart(out.reshape(-1), shapes, channels)
 
 
 def _boxes(boxes: ArrayLike) -> NDArray[np.int64]:
@@ -179,8 +184,20 @@ def _boxes(boxes: ArrayLike) -> NDArray[np.int64]:
     return box
 
 
-def _elements(shapes: NDArray[np.int64], channels: tuple[int, ...]) -> int:
-    return sum(int(n) for n in shapes.prod(1)) * int(np.prod(channels, dtype=np.int64))
+def _one_size(shapes: NDArray[np.int64]) -> list[int] | None:
+    """The size of all boxes, None where they have several. For a few, Python is quicker than NumPy."""
+    if len(shapes) == 0:
+        return [0] * shapes.shape[1]
+    if len(shapes) > 64:
+        return shapes[0].tolist() if (shapes == shapes[0]).all() else None
+    every: list[list[int]] = shapes.tolist()
+    return every[0] if every.count(every[0]) == len(every) else None
+
+
+def _elements(shapes: NDArray[np.int64], size: list[int] | None, channels: tuple[int, ...]) -> int:
+    """Of all patches together, in Python's integers, which do not overflow."""
+    cells = len(shapes) * math.prod(size) if size is not None else sum(map(math.prod, shapes.tolist()))
+    return cells * math.prod(channels)
 
 
 def _output(out: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -191,8 +208,10 @@ def _output(out: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return out
 
 
-def _fill(value: ArrayLike, source: NDArray[Any], channels: tuple[int, ...]) -> NDArray[Any]:
+def _fill(value: Any, source: NDArray[Any], channels: tuple[int, ...]) -> NDArray[Any]:
     """One element, or one for each channel, of the array's dtype."""
+    if type(value) is int and value == 0:
+        return _zero(source.dtype, channels)
     given = np.asarray(value)
     if source.dtype.kind in "ui" and given.size:
         limits = np.iinfo(source.dtype)
@@ -206,14 +225,16 @@ def _fill(value: ArrayLike, source: NDArray[Any], channels: tuple[int, ...]) -> 
         ) from None
 
 
-def _shaped(
-    flat: NDArray[Any], shapes: NDArray[np.int64], channels: tuple[int, ...]
-) -> NDArray[Any] | list[NDArray[Any]]:
-    """Patches that lie one behind the other."""
-    if len(shapes) == 0 or (shapes == shapes[0]).all():
-        size = tuple(shapes[0].tolist()) if len(shapes) else (0,) * shapes.shape[1]
-        return flat.reshape(len(shapes), *size, *channels)
-    each = shapes.prod(1) * int(np.prod(channels, dtype=np.int64))
+@lru_cache(maxsize=64)
+def _zero(dtype: np.dtype[Any], channels: tuple[int, ...]) -> NDArray[Any]:
+    zero: NDArray[Any] = np.zeros(channels, dtype)
+    zero.flags.writeable = False
+    return zero
+
+
+def _apart(flat: NDArray[Any], shapes: NDArray[np.int64], channels: tuple[int, ...]) -> list[NDArray[Any]]:
+    """Patches of several sizes, that lie one behind the other."""
+    each = shapes.prod(1) * math.prod(channels)
     ends = np.cumsum(each)
     return [
         flat[end - n : end].reshape(*shape, *channels)
