@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import BACKENDS
+from em_oracle import oracle
 from maskmill import _backend, hamming
 
 Codes = np.ndarray
@@ -169,6 +172,47 @@ def test_both_backends_agree(words: int, codes: list[int], other: list[int], rad
         lambda backend: hamming.greedy(a, radius, exemplars=b, backend=backend),
     ):
         assert_same(call("cpp"), call("numba"))
+
+
+# Against the definition of cem-dataset's loop
+
+
+def test_greedy_is_the_loop_of_cem_dataset(backend: str, data: Path) -> None:
+    definition = oracle(data)
+    rows = list(definition.volume_patches(definition.synthetic_volume(), "vol", crop=64, step=2))
+    codes = definition.pack(np.array([definition.dhash_bits(row[4], 64) for row in rows]))
+    names = [row[0] for row in rows]
+    orders = {"natural": None, "stable": definition.stable_order("vol", rows)}
+    orders |= {f"legacy seed {s}": definition.mt19937_permutation(len(rows), s) for s in range(3)}
+    for label, order in orders.items():
+        for radius in (4, 12, 20):
+            found = hamming.greedy(codes, radius, order=order, backend=backend)
+            kept, leader, distance = definition.greedy(codes, order, radius)
+            assert_same(found, [np.array(kept), leader, distance])
+        kept, exemplar, _ = hamming.greedy(codes, 12, order=order, backend=backend)
+        blocked, leader = definition.greedy_blocked(codes, order, 12, 97)
+        assert_same([kept, exemplar], [np.array(blocked), leader])
+        kept_names = definition.digest(names[i] for i in kept.tolist())
+        assert (len(kept), kept_names) == definition.GOLDEN[f"kept, {label}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "radius", "kept", "digest"),
+    [(1, 12, 447, "721b4b8065fbefa6"), (2, 20, 721, "618ba3b76ab2cae5"), (4, 31, 1494, "735507286bfbe9d3")],
+)
+def test_answers_stay(backend: str, words: int, radius: int, kept: int, digest: str) -> None:
+    """So that another machine gives the same without the definition at hand."""
+    # SplitMix64: centres, of which each code differs in some bits.
+    state = np.arange(1, 3001, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ state >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    codes = (state[:, None] % np.uint64(200) + np.arange(words, dtype=np.uint64)) * np.uint64(
+        0x94D049BB133111EB
+    )
+    codes ^= codes >> np.uint64(31)
+    codes ^= (state & state >> np.uint64(7) & state >> np.uint64(21))[:, None]
+    found = hamming.greedy(codes, radius, backend=backend)
+    text = b"".join(column.astype("<i8").tobytes() for column in found)
+    assert (len(found[0]), hashlib.sha256(text).hexdigest()[:16]) == (kept, digest)
 
 
 # Arguments

@@ -45,7 +45,7 @@ void join(const Planes& queries, const Planes& codes, int radius, Start&& start)
         if (reach < 0) break;
         const Buffer<uint32_t> masks = ball(reach);
         Buckets sorted[2];
-        const bool same = queries.words == codes.words && queries.n == codes.n;
+        const bool same = same_codes(queries, codes);
         parallel_run(same ? 1 : 2, [&](size_t k) { sorted[k] = in_buckets<W>(k == 0 ? queries : codes, part); });
         const Buckets &from = sorted[0], &to = sorted[same ? 0 : 1];
         parallel_run(kJoinTasks, [&](size_t task) {
