@@ -18,6 +18,7 @@ from maskmill import dedupe, hamming
 from maskmill._files import FormatError
 from maskmill.cli import main
 from maskmill.dedupe.images import seen
+from maskmill.dedupe.table import Row
 from maskmill.hashes import Profile
 
 DHASH = dedupe.ImageHashes(Profile("dhash", scaling="dtype"))
@@ -138,7 +139,8 @@ def loop(
 def test_find_is_the_loop(
     rng: np.random.Generator, monkeypatch: Any, views: bool, confirmed: bool, after: bool
 ) -> None:
-    monkeypatch.setattr("maskmill.dedupe.search._BLOCK", 17)
+    for name, few in (("_FEW", 17), ("_NEAR", 2), ("_MOST_PAIRS", 300)):
+        monkeypatch.setattr(f"maskmill.dedupe.search.{name}", few)
 
     def some(n: int) -> dedupe.Items:
         codes = rng.integers(0, 1 << 9, (n, 1)).astype(np.uint64)
@@ -172,6 +174,14 @@ def test_groups_and_flat_pictures() -> None:
         1,
         -1,
     ]
+
+
+def test_audit_tells_why(tmp_path: Path) -> None:
+    items = items_of([0, 9, 9, 7 << 40], flat=np.array([True, False, False, True]))
+    for flat, reasons in (("code", ["", "", "duplicate", ""]), ("one", ["", "", "duplicate", "flat"])):
+        dedupe.write_audit(dedupe.find(items, 1, order="natural", flat=flat), tmp_path / "audit.csv")
+        with open(tmp_path / "audit.csv", newline="") as file:
+            assert [row["reason"] for row in csv.DictReader(file)] == reasons
 
 
 def test_sweep_leaks_and_chance() -> None:
@@ -301,6 +311,34 @@ def test_table_comes_back(tmp_path: Path, photos: Path, suffix: str) -> None:
         table.write(tmp_path / "codes.txt")
 
 
+ROWS = [Row(f"{k:032x}", str(DHASH.profile), 0, (k, 7), 40, 30, k % 2 == 0) for k in range(2500)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_killed_run_loses_few_codes(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"codes{suffix}"
+    table = dedupe.CodeTable.open(path)
+    for row in ROWS[:100]:
+        table.add(row)
+    table.save()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    for row in ROWS:
+        table.add(row)
+    del table  # as if killed: nothing was saved
+    noted = path.with_name(path.name + ".new").read_bytes()
+    assert len(noted.splitlines()) >= 2000
+    # Killed while it was written, at any byte.
+    for end in (0, 1, 40, 57, len(noted) // 2, len(noted) - 1, len(noted)):
+        path.with_name(path.name + ".new").write_bytes(noted[:end])
+        again = dedupe.CodeTable.open(path)
+        assert len(again) >= 100 + noted[:end].count(b"\n")
+        assert all(again.get(*row[:3]) in (row, None) for row in ROWS)
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert len(again) == 100 + noted.count(b"\n")
+
+
 # The command
 
 
@@ -340,6 +378,31 @@ def test_command(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert page.count("data:image/jpeg;base64,") == 5
     assert "http" not in page
     assert sorted(photos.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["--hash", "pdq"], 3),
+        (["--hash", "pdq", "--dihedral", "--confirm", "16"], 3),
+        (["--hash", "colorhash"], 4),
+    ],
+)
+def test_other_hashes(
+    photos: Path, arguments: list[str], kept: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["dedupe", str(photos), *arguments, "--sweep", "--quiet"]) == 3
+    assert f"6 images, {kept} kept" in capsys.readouterr().out
+
+
+def test_copies_are_told(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos / "copy.png").write_bytes((photos / "a.png").read_bytes())
+    arguments = ["dedupe", str(photos), "--threads", "1", "--quiet"]
+    main(arguments)
+    assert "1 is a copy of another file's content" in capsys.readouterr().out
+    main([*arguments, "--table", str(tmp_path / "codes.csv")])
+    main([*arguments, "--table", str(tmp_path / "codes.csv")])
+    assert "7 had a code in the table, by the content of the file; 0 were hashed" in capsys.readouterr().out
 
 
 def test_names_are_escaped_in_the_report(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ Codes: TypeAlias = NDArray[np.uint64]
 
 KINDS = ("ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash")
 PROFILES = {
-    "imagehash": KINDS,
+    "imagehash": (*KINDS, "colorhash"),
     "imagededup": ("ahash", "dhash", "phash", "whash"),
     "cem": KINDS,
     "pdq": ("pdq", "pdq_float32"),
@@ -34,9 +34,10 @@ class Profile:
     Parameters
     ----------
     kind : {"ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash"}
-        Of profile "pdq": "pdq" or "pdq_float32", by the luma; see `pdq`.
+        Of profile "pdq": "pdq" or "pdq_float32", by the luma; see `pdq`. Of profile "imagehash" also "colorhash".
     hash_size : int
-        The code has hash_size**2 bits: 16 for profile "pdq", which is not resized by Pillow's rules.
+        The code has hash_size**2 bits: 16 for profile "pdq", which is not resized by Pillow's rules. Of "colorhash"
+        it is `binbits`: the code has 14 * hash_size bits.
     profile : {"imagehash", "imagededup", "cem", "pdq"}
     resize : {"pillow13", "pillow12.2", "pillow<=12.1"}
         Whose resizing: Pillow changed its results twice.
@@ -76,6 +77,8 @@ class Profile:
             raise ValueError(f"hash_size must be 8 for profile 'imagededup', not {self.hash_size}")
         if self.profile == "pdq" and self.hash_size != 16:
             raise ValueError(f"hash_size must be 16 for profile 'pdq', not {self.hash_size}")
+        if self.kind == "colorhash" and self.hash_size > 16:
+            raise ValueError(f"hash_size must be at most 16 for colorhash, not {self.hash_size}")
         if self.kind == "whash" and self.hash_size & (self.hash_size - 1):
             raise ValueError(f"hash_size must be a power of two for whash, not {self.hash_size}")
         if not 1 <= self.crop <= 65536:
@@ -84,7 +87,7 @@ class Profile:
 
     @property
     def bits(self) -> int:
-        return self.hash_size**2
+        return 14 * self.hash_size if self.kind == "colorhash" else self.hash_size**2
 
     @property
     def words(self) -> int:
@@ -126,6 +129,8 @@ class Profile:
         codes: Codes
         if self.profile == "pdq":
             codes, _ = kernels(backend).hashes_pdq(arrays, luma_of(self.kind), False)
+        elif self.kind == "colorhash":
+            codes = kernels(backend).hashes_colorhash(arrays, self.hash_size)
         else:
             codes = kernels(backend).hashes_images(arrays, *self.rule())
         return codes

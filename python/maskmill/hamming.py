@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill import _check
 from maskmill._backend import kernels
 
-__all__ = ["greedy", "nearest", "pairs"]
+__all__ = ["TooManyPairs", "greedy", "nearest", "pairs"]
 
 _Codes: TypeAlias = NDArray[np.uint64]
 _Int64s: TypeAlias = NDArray[np.int64]
@@ -23,6 +23,10 @@ _Int64s: TypeAlias = NDArray[np.int64]
 MOST_WORDS = 4
 MOST_PAIRS = 1 << 28
 """As many pairs take 6 GB."""
+
+
+class TooManyPairs(ValueError):
+    """More pairs are within the radius than were asked for."""
 
 
 def pairs(
@@ -51,8 +55,8 @@ def pairs(
 
     Raises
     ------
-    ValueError
-        If there are more than `limit` pairs.
+    TooManyPairs
+        If there are more than `limit` pairs; it is a ValueError.
 
     Examples
     --------
@@ -62,11 +66,16 @@ def pairs(
     """
     a = _codes(codes, "codes")
     radius, limit = _radius(radius, a), _integer(limit, "limit")
+    b = None if other is None else _like(a, other, "other")
     found: tuple[_Int64s, _Int64s, _Int64s]
-    if other is None:
-        found = kernels(backend).hamming_self_pairs(a, radius, limit)
-    else:
-        found = kernels(backend).hamming_pairs(a, _like(a, other, "other"), radius, limit)
+    try:
+        if b is None:
+            found = kernels(backend).hamming_self_pairs(a, radius, limit)
+        else:
+            found = kernels(backend).hamming_pairs(a, b, radius, limit)
+    except ValueError as error:
+        # All arguments are checked: it can be nothing else.
+        raise TooManyPairs(str(error)) from None
     return found
 
 

@@ -34,6 +34,9 @@ exit codes: 0 done, 1 interrupted, 2 wrong usage or a bad file, 3 done but some 
 """
 
 _SWEEP = (0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24)
+"""Of 64 bits."""
+_DEFAULTS = {"pdq": (16, "pdq", 31), "colorhash": (3, "imagehash", 0)}
+"""Hash size, profile and radius of those that are unlike the others."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -51,16 +54,19 @@ def add_parser(verbs: Any) -> None:
     how = p.add_argument_group("what counts as a duplicate")
     how.add_argument(
         "--hash", default="dhash", metavar="KIND",
-        help="dhash, dhash_v, ahash, phash, phash_simple, whash (default: dhash)",
+        help="dhash, dhash_v, ahash, phash, phash_simple, whash, pdq (256 bits), colorhash (42 bits; default: dhash)",
     )  # fmt: skip
     how.add_argument(
-        "--hash-size", type=int, default=8, metavar="N", help="of N x N bits, up to 16 (default: 8)"
+        "--hash-size", type=int, metavar="N", help="of N x N bits, up to 16 (default: 8; pdq: always 16)"
     )
     how.add_argument(
-        "--profile", default="imagehash", help="whose bits: imagehash, imagededup, cem (default: imagehash)"
+        "--profile", help="whose bits: imagehash, imagededup, cem (default: imagehash; pdq: its own)"
     )
     how.add_argument(
-        "--radius", type=int, default=12, metavar="BITS", help="greatest distance, inclusive (default: 12)"
+        "--radius",
+        type=int,
+        metavar="BITS",
+        help="greatest distance, inclusive (default: 12; of pdq 31, of colorhash 0)",
     )
     how.add_argument(
         "--confirm",
@@ -121,8 +127,8 @@ def run(options: argparse.Namespace) -> int:
 
     from maskmill import dedupe
 
-    _check(options)
     hashes = _hashes(options)
+    _check(options)
     console = Console(stderr=True, quiet=options.quiet)
     files = _named(options.inputs)
     finished = _named([options.against], whole=True) if options.against else {}
@@ -133,7 +139,7 @@ def run(options: argparse.Namespace) -> int:
     failed = [*hashed.failed, *(before.failed if before else ())]
     reach = options.confirm_radius
     if reach is None and options.confirm:
-        reach = round(options.radius * options.confirm**2 / options.hash_size**2)
+        reach = round(options.radius * options.confirm**2 / hashes.profile.bits)
     if options.split:
         _print_leaks(hashed.items, options, reach)
     else:
@@ -145,8 +151,9 @@ def run(options: argparse.Namespace) -> int:
             "flat": options.flat,
         }
         found = dedupe.find(hashed.items, options.radius, **how)
-        swept = dedupe.sweep(hashed.items, _SWEEP, **how) if options.sweep else []
-        _print_summary(found, hashed, len(failed), hashes)
+        radii = [radius * round(max(hashes.profile.bits, 64) / 64) for radius in _SWEEP]
+        swept = dedupe.sweep(hashed.items, radii, **how) if options.sweep else []
+        _print_summary(found, hashed, len(failed), hashes, tabled=options.table is not None)
         for radius, kept in swept:
             print(f"  radius {radius:2}: {kept} kept")
         _write(found, hashed, before, failed, swept, options)
@@ -165,9 +172,6 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be 0 or more, not {value}")
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads must be 1 or more, not {options.threads}")
-    for size in (options.hash_size, options.confirm):
-        if size is not None and not 2 <= size <= 16:
-            raise ValueError(f"hashes must be of 2 x 2 to 16 x 16 bits, not {size} x {size}")
     for file in (options.audit, options.table):
         if file is not None:
             check_suffix(file)
@@ -183,14 +187,28 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _hashes(options: argparse.Namespace) -> ImageHashes:
+    from dataclasses import replace
+
     from maskmill.dedupe import ImageHashes
     from maskmill.hashes import Profile
 
-    def profile(size: int) -> Profile:
-        return Profile(options.hash, size, options.profile, scaling="dtype")
-
-    confirm = profile(options.confirm) if options.confirm else None
-    return ImageHashes(profile(options.hash_size), confirm, options.dihedral, options.inverted)
+    kind = options.hash
+    size, whose, radius = _DEFAULTS.get(kind, (8, "imagehash", 12))
+    size = size if options.hash_size is None else options.hash_size
+    options.radius = radius if options.radius is None else options.radius
+    for given in (size, options.confirm):
+        if given is not None and not 2 <= given <= 16:
+            raise ValueError(f"hashes must be of 2 x 2 to 16 x 16 bits, not {given} x {given}")
+    profile = Profile(kind, size, options.profile or whose, scaling="dtype")
+    confirm = None
+    if options.confirm:
+        # PDQ and colorhash have one size only: a dhash has the last word.
+        confirm = (
+            Profile("dhash", options.confirm, scaling="dtype")
+            if kind in _DEFAULTS
+            else replace(profile, hash_size=options.confirm)
+        )
+    return ImageHashes(profile, confirm, options.dihedral, options.inverted)
 
 
 def _named(inputs: Sequence[Path], *, whole: bool = False) -> dict[str, Path]:
@@ -238,7 +256,7 @@ def _hash(
     from maskmill.dedupe import CodeTable, hash_images
 
     path = options.table
-    table = CodeTable.read(path) if path is not None and path.exists() else CodeTable()
+    table = CodeTable() if path is None else CodeTable.open(path)
     columns = (TextColumn("hashing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=console, disable=options.quiet, transient=True) as bar:
@@ -256,20 +274,23 @@ def _hash(
     finally:
         # Also after an interruption: what was hashed is not hashed again.
         if path is not None and table.new:
-            table.write(path)
+            table.save()
 
 
-def _print_summary(found: Duplicates, hashed: HashedImages, failed: int, hashes: ImageHashes) -> None:
+def _print_summary(
+    found: Duplicates, hashed: HashedImages, failed: int, hashes: ImageHashes, *, tabled: bool
+) -> None:
     from maskmill.dedupe import chance
 
     n, kept, bits = len(found.items), len(found.kept), hashes.profile.bits
     print(
         f"{n} images, {kept} kept, {n - kept} dropped in {len(found.clusters())} clusters, {failed} not read"
     )
-    if hashed.from_table:
-        print(
-            f"{hashed.from_table} had a code already, by their content; {n - hashed.from_table} were hashed"
-        )
+    known = hashed.from_table
+    if known and tabled:
+        print(f"{known} had a code in the table, by the content of the file; {n - known} were hashed")
+    elif known:
+        print(f"{known} {'is a copy' if known == 1 else 'are copies'} of another file's content")
     flat = 0 if found.items.flat is None else int(found.items.flat.sum())
     if flat:
         print(f"{flat} are flat: their hashes mean nothing (--flat one makes them one bunch)")

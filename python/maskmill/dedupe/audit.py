@@ -25,7 +25,7 @@ def audit_rows(found: Duplicates) -> list[tuple[Any, ...]]:
                 rank,
                 found.name(by),
                 int(found.distance[item]),
-                "" if kept else "duplicate",
+                found.reason(item),
                 None if items.flat is None else bool(items.flat[item]),
                 None if items.quality is None else float(items.quality[item]),
                 "".join(f"{word:016x}" for word in items.codes[item].tolist()),
@@ -39,6 +39,7 @@ def write_audit(found: Duplicates, path: str | Path) -> None:
     """Write who was kept and who was dropped, by whom and how far: `.parquet` (needs pyarrow) or `.csv`.
 
     Columns: id, kept, rank (place in the order of processing), exemplar (the id of who dropped it; its own if kept),
-    distance in bits, reason ("duplicate", or nothing), flat, quality, code (hexadecimal, whole words), profile.
+    distance in bits, reason ("duplicate"; "flat" where flat pictures are one bunch; nothing if kept), flat, quality,
+    code (hexadecimal, whole words), profile.
     """
     write_columns(Path(path), COLUMNS, audit_rows(found))

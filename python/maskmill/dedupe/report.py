@@ -21,7 +21,8 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76re
 body { color: #222; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
+th { font-weight: 600 } td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere }
+.facts td:first-child { color: #666; white-space: nowrap } .sweep td, .sweep th { text-align: right; min-width: 4rem }
 section { border-top: 1px solid #ccc; padding: .8rem 0; display: flex; flex-wrap: wrap; gap: .8rem }
 figure { margin: 0; width: 160px } figure img { max-width: 160px; max-height: 160px; display: block }
 figure .none { width: 160px; height: 100px; background: #eee }
@@ -29,7 +30,8 @@ figcaption { font-size: 12px; overflow-wrap: anywhere; color: #444 }
 .kept img { outline: 3px solid #2a7 } .kept figcaption { font-weight: 600 }
 .more { align-self: center; color: #666 }
 @media (prefers-color-scheme: dark) {
-  body { background: #181818; color: #ddd } figcaption { color: #bbb } section { border-color: #444 }
+  body { background: #181818; color: #ddd } section { border-color: #444 }
+  figcaption, .facts td:first-child { color: #bbb }
 }
 """
 
@@ -71,10 +73,10 @@ def write_report(
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>",
-        _table(("", ""), facts),
+        _table("facts", (), facts),
     ]
     if sweep:
-        parts += ["<h2>Kept by radius</h2>", _table(("radius", "kept"), sweep)]
+        parts += ["<h2>Kept by radius</h2>", _table("sweep", ("radius", "kept"), sweep)]
     parts.append(f"<h2>Clusters</h2><p>{_shown(len(clusters), most_clusters)} Framed: kept.</p>")
     for exemplar, members in clusters[:most_clusters]:
         figures = [_figure(found.name(exemplar), f"keeps {len(members) + 1}", picture, "kept")]
@@ -84,7 +86,7 @@ def write_report(
             figures.append(f"<p class=more>and {len(members) - most_members} more</p>")
         parts.append(f"<section>{''.join(figures)}</section>")
     if failed:
-        parts += ["<h2>Could not be read</h2>", _table(("file", "reason"), failed[:1000])]
+        parts += ["<h2>Could not be read</h2>", _table("failed", ("file", "reason"), failed[:1000])]
     with written_whole(Path(path)) as file:
         file.write("\n".join(parts).encode("utf-8", "backslashreplace"))
 
@@ -95,13 +97,13 @@ def _shown(clusters: int, most: int) -> str:
     return f"The greatest {most} of {clusters}." if clusters > most else f"All {clusters}."
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = ["<table>"]
-    if any(head):
+def _table(kind: str, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [f"<table class={kind}>"]
+    if head:
         lines.append("<tr>" + "".join(f"<th>{escape(name)}</th>" for name in head) + "</tr>")
     for row in rows:
         cells = (
-            f"<td{' class=n' if isinstance(value, int) else ''}>{escape(str(value))}</td>" for value in row
+            f"<td>{escape(f'{value:,}' if isinstance(value, int) else str(value))}</td>" for value in row
         )
         lines.append("<tr>" + "".join(cells) + "</tr>")
     return "".join([*lines, "</table>"])

@@ -17,7 +17,9 @@ Codes: TypeAlias = NDArray[np.uint64]
 Int64s: TypeAlias = NDArray[np.int64]
 
 FLAT = ("code", "one")
-_BLOCK = 8192
+_FEW = 1024  # items that are settled whatever number of pairs they have
+_NEAR = 16  # neighbours of an item, on average, up to which one search for all pairs is quickest
+_MOST_PAIRS = 1 << 24  # at once
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,14 @@ class Duplicates:
     distance: Int64s
     exemplars: Items | None = None
     settings: dict[str, str | int] = field(default_factory=dict)
+    flat: str = "code"
+
+    def reason(self, item: int) -> str:
+        """Why an item was dropped: "duplicate" of its exemplar, or "flat" like it; nothing if it was kept."""
+        if self.exemplar[item] == item:
+            return ""
+        flat = self.flat == "one" and self.items.flat is not None and self.items.flat[item]
+        return "flat" if flat else "duplicate"
 
     @property
     def dropped(self) -> Int64s:
@@ -194,7 +204,7 @@ def find(
         "seed": seed,
         "profile": items.profile,
     }
-    return Duplicates(items, radius, ranks, kept, exemplar, distance, exemplars, settings)
+    return Duplicates(items, radius, ranks, kept, exemplar, distance, exemplars, settings, flat)
 
 
 def _same_profile(a: Items, b: Items) -> None:
@@ -230,44 +240,63 @@ def _by_class(order: Int64s, classes: Int64s) -> list[Int64s]:
 
 
 def _greedy_by_views(items: Items, radius: int, reach: int, before: Items | None) -> tuple[Int64s, Int64s]:
-    """The greedy rule where hits are more than two codes that are near: block by block, against what was kept."""
+    """The greedy rule where hits are more than two codes that are near."""
     n = len(items)
     exemplar, distance = np.arange(n), np.zeros(n, np.int64)
-    if before is not None and len(before):
-        hit, first, far = _first_hits(items, before, radius, reach)
-        exemplar[hit], distance[hit] = -1 - first, far
-    kept = np.zeros(0, np.int64)
-    for begin in range(0, n, _BLOCK):
-        block = np.arange(begin, min(begin + _BLOCK, n))
-        block = block[exemplar[block] == block]
-        hit, first, far = _first_hits(items.take(block), items.take(kept), radius, reach)
-        exemplar[block[hit]], distance[block[hit]] = kept[first], far
-        block = np.delete(block, hit)
-        # Among themselves: of each the earlier ones that it is near to.
+
+    def drop(block: Int64s, by: Items, names: Int64s) -> Int64s:
+        """Of a block, those that nobody is near to."""
+        hit, first, far = _first_hits(items.take(block), by, radius, reach)
+        exemplar[block[hit]], distance[block[hit]] = names[first], far
+        return np.delete(block, hit)
+
+    def settle(block: Int64s) -> Int64s:
+        """Those of a block that are kept; no item of it is near to any kept before."""
         some = items.take(block)
-        i, j, d = _hits(some, some, radius, reach)
+        try:
+            i, j, d = _hits(
+                some, some, radius, reach, _MOST_PAIRS if len(block) <= _FEW else _NEAR * len(block)
+            )
+        except hamming.TooManyPairs:
+            # Many are near each other: what the first half keeps drops most of the second.
+            first = settle(block[: len(block) // 2])
+            rest = drop(block[len(block) // 2 :], items.take(first), first)
+            return np.concatenate([first, settle(rest)])
         earlier = j < i
-        i, j, d = i[earlier], j[earlier], d[earlier]
         is_kept = np.ones(len(block), bool)
-        for a, b, far_ in zip(i.tolist(), j.tolist(), d.tolist(), strict=True):
+        for a, b, far in zip(*(column[earlier].tolist() for column in (i, j, d)), strict=True):
             if is_kept[a] and is_kept[b]:
                 is_kept[a] = False
-                exemplar[block[a]], distance[block[a]] = block[b], far_
-        kept = np.concatenate([kept, block[is_kept]])
+                exemplar[block[a]], distance[block[a]] = block[b], far
+        return block[is_kept]
+
+    block = np.arange(n)
+    if before is not None and len(before):
+        block = drop(block, before, -1 - np.arange(len(before)))
+    settle(block)
     return exemplar, distance
 
 
 def _first_hits(items: Items, others: Items, radius: int, reach: int) -> tuple[Int64s, Int64s, Int64s]:
     """Items that are near to others, the first of these for each, and the distance."""
-    i, j, d = _hits(items, others, radius, reach)
+    try:
+        i, j, d = _hits(items, others, radius, reach, max(_MOST_PAIRS, len(others)))
+    except hamming.TooManyPairs:
+        half = len(items) // 2
+        parts = [np.arange(half), np.arange(half, len(items))]
+        found = [_first_hits(items.take(part), others, radius, reach) for part in parts]
+        i, j, d = (np.concatenate([a, b]) for a, b in zip(*found, strict=True))
+        i[len(found[0][0]) :] += half
     hit, where = np.unique(i, return_index=True)
     return hit, j[where], d[where]
 
 
-def _hits(items: Items, others: Items, radius: int, reach: int) -> tuple[Int64s, Int64s, Int64s]:
+def _hits(
+    items: Items, others: Items, radius: int, reach: int, limit: int = hamming.MOST_PAIRS
+) -> tuple[Int64s, Int64s, Int64s]:
     """(i, j, distance), by (i, j), of all items near to others by any of their codes, and confirmed."""
     own = items.codes[:, None] if items.views is None else items.views
-    parts = [hamming.pairs(own[:, v], radius, other=others.codes) for v in range(own.shape[1])]
+    parts = [hamming.pairs(own[:, v], radius, other=others.codes, limit=limit) for v in range(own.shape[1])]
     i, j, d = (np.concatenate([part[k] for part in parts]) for k in range(3))
     rank = np.lexsort([d, j, i])
     i, j, d = i[rank], j[rank], d[rank]
