@@ -36,8 +36,11 @@ def need(module: str, extra: str) -> Any:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to under a temporary name beside `path`, renamed at the end; after an error nothing remains."""
+def written_whole(path: Path, *, sync: bool = False) -> Iterator[IO[bytes]]:
+    """A file to write to under a temporary name beside `path`, renamed at the end; after an error nothing remains.
+
+    With `sync`, its bytes are on the disk before it is renamed: not even a power cut leaves a part of them.
+    """
     # Not by tempfile: its files are for their owner only, and setting that right costs as much as writing a small file.
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
     while True:
@@ -48,6 +51,9 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         with suppress(OSError):

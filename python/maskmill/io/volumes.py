@@ -21,6 +21,7 @@ import importlib
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -277,10 +278,9 @@ def unique_names(paths: Iterable[str | Path]) -> list[str]:
     """
     paths = list(paths)
     split = [split_name(path) for path in paths]
-    stems = [stem.casefold() for stem, _ in split]
+    stems = Counter(stem.casefold() for stem, _ in split)
     names = [
-        stem if stems.count(stem.casefold()) == 1 else stem + suffix.replace(".", "_")
-        for stem, suffix in split
+        stem if stems[stem.casefold()] == 1 else stem + suffix.replace(".", "_") for stem, suffix in split
     ]
     seen: dict[str, str | Path] = {}
     for name, path in zip(names, paths, strict=False):

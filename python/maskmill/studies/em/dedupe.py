@@ -85,7 +85,7 @@ def dedupe(
         chosen = select(
             rows,
             _origins(owners, settings),
-            texts["name"].tolist(),
+            texts["name"],
             settings.rule,
             overlaps=True,
             quality=quality,
@@ -94,10 +94,8 @@ def dedupe(
         shard, page = _write(parts, rows, texts, chosen, settings, output, tell)
         report = Report(_counts(parts, texts["part"], chosen), sorted(failed), [], [])
         report.seconds = round(time.monotonic() - began, 3)
-        kept = {name: texts[name][chosen.kept] for name in _CARRIED if name != "source"}
-        kept |= {"shard": shard, "page": page, "hash": np.full(len(shard), str(settings.profile), object)}
-        if quality is not None:
-            kept["quality"] = quality[chosen.kept]
+        texts |= {"shard": shard, "page": page} | ({} if quality is None else {"quality": quality})
+        columns = ("shard", "page", *(name for name in _CARRIED if name != "source"))
         datasets, sources = [owner[0] for owner in owners], [owner[2] for owner in owners]
         save(
             output,
@@ -105,9 +103,12 @@ def dedupe(
             chosen,
             datasets,
             sources,
-            texts["name"].tolist(),
+            texts["name"],
             settings.hash_size,
-            kept,
+            lambda members: (
+                {name: texts[name][members] for name in columns}
+                | {"hash": np.full(len(members), str(settings.profile), object)}
+            ),
             asdict(report),
         )
         return report
@@ -253,7 +254,7 @@ def _write(
     output: Output,
     tell: Progress,
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Write the pixels of what is kept, part by part; for each kept patch, by rank, its file and page."""
+    """Write the pixels of what is kept, part by part; for each kept row its file and page."""
     shard, page = np.empty(len(chosen.reason), object), np.zeros(len(chosen.reason), np.int64)
     files: dict[str, list[int]] = defaultdict(list)
     by_part: dict[int, list[int]] = defaultdict(list)
@@ -271,7 +272,7 @@ def _write(
         mine = [name for name, members in files.items() if texts["part"][members[0]] == number]
         _write_part(parts[number], [(n, files[n]) for n in mine if not output.is_written(n)], texts, output)
         tell("writing", done, len(by_part))
-    return shard[chosen.kept], page[chosen.kept]
+    return shard, page
 
 
 def _file(

@@ -80,8 +80,9 @@ def choose(rows: Columns, sources: Sequence[Source], rule: Rule) -> Selection:
     volumes = np.flatnonzero(~image)
     part = {name: column[volumes] for name, column in rows.items()}
     origins = [origin(place, s.name, s.key, s.image) for place, s in enumerate(sources)]
-    found = select(part, origins, [], rule)
-    reason, leader, distance = (np.full(len(image), -1, np.int64) for _ in range(3))
+    found = select(part, origins, np.empty(0, object), rule)
+    reason, leader = np.full(len(image), -1, np.int8), np.full(len(image), -1, np.int64)
+    distance = np.full(len(image), -1, np.int16)
     reason[volumes], distance[volumes] = found.reason, found.distance
     leader[volumes] = np.where(
         found.leader < 0, -1, volumes[np.maximum(found.leader, 0)] if len(volumes) else -1

@@ -108,18 +108,14 @@ def patchify(
         limits = _limits(memory, executor)
         digests = _hash(survey, settings, output, executor, limits, tell)
         rows = _rows(survey, settings, output)
-        patch_names = _names(rows, survey.sources)
+        patch_names = PatchNames(rows, survey.sources)
         tell("choosing", 0, 1)
         chosen = _select(rows, survey, settings, patch_names)
         tell("choosing", 1, 1)
-        shard, page = _write(rows, chosen, survey, settings, patch_names, output, executor, limits, tell)
+        written = _write(rows, chosen, survey, settings, patch_names, output, executor, limits, tell)
         tasks.forget()
         report = Report(_counts(rows, chosen, survey), survey.failed, ignored, survey.warnings)
         report.seconds = round(time.monotonic() - began, 3)
-        kept = _kept_columns(rows, chosen, survey.sources, patch_names, digests, settings) | {
-            "shard": shard,
-            "page": page,
-        }
         save(
             output,
             rows,
@@ -128,7 +124,11 @@ def patchify(
             [s.path for s in survey.sources],
             patch_names,
             settings.hash_size,
-            kept,
+            lambda members: (
+                written.columns(members)
+                | _kept_columns(rows["source"][members], survey.sources, digests, settings)
+                | _quality(patch_names, members, settings)
+            ),
             asdict(report),
         )
         return report
@@ -256,18 +256,32 @@ def _rows(survey: Survey, settings: Settings, output: Output) -> Columns:
     return rows
 
 
-def _names(rows: Columns, sources: Sequence[Source]) -> list[str]:
-    out: list[str] = []
-    changes = np.flatnonzero(np.diff(rows["source"]) | np.diff(rows["axis"])) + 1
-    ends = [0, *changes.tolist(), len(rows["source"])]
-    for a, b in pairwise(ends if ends[-1] else []):
-        source, axis = sources[int(rows["source"][a])], int(rows["axis"][a])
-        boxes = np.stack([rows[name][a:b] for name in ("y0", "y1", "x0", "x1")], -1)
-        out += names.patch_names(source.name, axis, rows["index"][a:b], source.shape[max(axis, 0)], boxes)
-    return out
+class PatchNames:
+    """Names of patches, made when they are asked for: all at once they would take more memory than all else."""
+
+    def __init__(self, rows: Columns, sources: Sequence[Source]) -> None:
+        self._rows, self._sources = rows, sources
+
+    def __len__(self) -> int:
+        return len(self._rows["source"])
+
+    def take(self, places: NDArray[np.int64], /) -> NDArray[np.object_]:
+        """(N,) names of these rows."""
+        out = np.empty(len(places), object)
+        part = {name: self._rows[name][places] for name in tasks.PLACE}
+        order = np.lexsort((part["axis"], part["source"]))
+        part = {name: column[order] for name, column in part.items()}
+        changes = np.flatnonzero(np.diff(part["source"]) | np.diff(part["axis"])) + 1
+        ends = [0, *changes.tolist(), len(order)]
+        for a, b in pairwise(ends if len(order) else []):
+            source, axis = self._sources[int(part["source"][a])], int(part["axis"][a])
+            boxes = np.stack([part[name][a:b] for name in ("y0", "y1", "x0", "x1")], -1)
+            length = source.shape[max(axis, 0)]
+            out[order[a:b]] = names.patch_names(source.name, axis, part["index"][a:b], length, boxes)
+        return out
 
 
-def _select(rows: Columns, survey: Survey, settings: Settings, patch_names: list[str]) -> Selection:
+def _select(rows: Columns, survey: Survey, settings: Settings, patch_names: PatchNames) -> Selection:
     if settings.legacy:
         return legacy.choose(rows, survey.sources, settings.rule)
     scope = settings.rule.scope
@@ -287,12 +301,17 @@ def _select(rows: Columns, survey: Survey, settings: Settings, patch_names: list
             f"{settings.profile.bits} bits by chance alone, and several times as many where pictures are alike; "
             "--hash-size 16 --min-distance 48 has none"
         )
-    quality = scores(settings.scores, patch_names) if settings.scores else None
+    quality = _quality(patch_names, np.arange(len(patch_names)), settings).get("quality")
     overlaps = settings.grid.overlaps
     return select(rows, origins, patch_names, settings.rule, overlaps=overlaps, quality=quality)
 
 
-def scores(path: str, patch_names: Sequence[str]) -> NDArray[np.float64]:
+def _quality(patch_names: PatchNames, members: NDArray[np.int64], settings: Settings) -> Columns:
+    """The column of that name, if there is a table of scores."""
+    return {"quality": scores(settings.scores, patch_names.take(members))} if settings.scores else {}
+
+
+def scores(path: str, patch_names: Iterable[str]) -> NDArray[np.float64]:
     """The score of each patch by a table with the columns `name` and `score`; NaN where there is none."""
     from maskmill.studies.em.tables import read_table
 
@@ -304,42 +323,58 @@ def scores(path: str, patch_names: Sequence[str]) -> NDArray[np.float64]:
 # Stage 3
 
 
+@dataclass(frozen=True)
+class Written:
+    """Where each patch was written: for every row the number of its file, and its page in that."""
+
+    files: list[str]
+    file: NDArray[np.int32]
+    page: NDArray[np.int32]
+
+    def columns(self, members: NDArray[np.int64]) -> Columns:
+        """`shard` and `page` of the manifest."""
+        return {
+            "shard": np.array(self.files, object).take(self.file[members]),
+            "page": self.page[members],
+        }
+
+
 def _write(
     rows: Columns,
     chosen: Selection,
     survey: Survey,
     settings: Settings,
-    patch_names: list[str],
+    patch_names: PatchNames,
     output: Output,
     executor: _jobs.Executor,
     limits: _Limits,
     tell: Progress,
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Write what is missing of the kept patches; for each of them, by rank, its file and page."""
+) -> Written:
+    """Write what is missing of the kept patches."""
     files = _files(rows, chosen.kept, survey.sources, settings, patch_names)
-    shard, page = np.empty(len(patch_names), object), np.zeros(len(patch_names), np.int64)
-    columns = (*tasks.PLACE,)
+    n = len(patch_names)
+    written = Written([name for name, _ in files], np.zeros(n, np.int32), np.zeros(n, np.int32))
     digest = hashlib.blake2b(digest_size=16)
-    work, total = [], 0
-    for name, members in files:
-        shard[members], page[members] = name, np.arange(len(members))
+    for number, (name, members) in enumerate(files):
+        written.file[members], written.page[members] = number, np.arange(len(members))
         digest.update(f"{name}\0".encode() + members.tobytes())
-    output.begin_writing(digest.hexdigest(), [name for name, _ in files])
+    output.begin_writing(digest.hexdigest(), written.files)
     itemsize = max((np.dtype(source.dtype).itemsize for source in survey.sources), default=1)
-    most = limits.block // (1 if itemsize == 1 else itemsize + 1)
-    for name, members in files:
-        total += len(members)
-        if output.is_written(name):
-            continue
-        part = {column: rows[column][members] for column in columns}
+    most = max(1, limits.block // (1 if itemsize == 1 else itemsize + 1))
+
+    def task(name: str, members: NDArray[np.int64]) -> tasks.ShardTask:
+        part = {column: rows[column][members] for column in tasks.PLACE}
         used = {int(n): survey.sources[int(n)] for n in np.unique(part["source"])}
-        texts = tuple(patch_names[i] for i in members.tolist()) if settings.layout == "pickle" else None
-        work.append(tasks.ShardTask(str(output.path / name), used, part, limits.cache, max(1, most), texts))
+        texts = tuple(patch_names.take(members).tolist()) if settings.layout == "pickle" else None
+        return tasks.ShardTask(str(output.path / name), used, part, limits.cache, most, texts)
+
+    missing = [(name, members) for name, members in files if not output.is_written(name)]
+    work = (task(name, members) for name, members in missing)
     for done, (_, outcome) in enumerate(executor.map(tasks.stage3, work), 1):
         if isinstance(outcome, Exception):
             raise outcome
-        tell("writing", done, len(work))
-    return shard[chosen.kept], page[chosen.kept]
+        tell("writing", done, len(missing))
+    return written
 
 
 def _files(
@@ -347,7 +382,7 @@ def _files(
     kept: NDArray[np.int64],
     sources: Sequence[Source],
     settings: Settings,
-    patch_names: list[str],
+    patch_names: PatchNames,
 ) -> list[tuple[str, NDArray[np.int64]]]:
     """Names of the files to write, each with its rows, page by page."""
     if settings.layout == "pickle":
@@ -358,8 +393,9 @@ def _files(
     stored = kept[tasks.storage_order({name: rows[name][kept] for name in tasks.PLACE}, settings.grid.crop)]
     if settings.layout == "files":
         datasets = [source.dataset for source in sources]
-        owner = rows["source"]
-        return [(patch_path(datasets[int(owner[i])], patch_names[i]), np.array([i])) for i in stored.tolist()]
+        owners, texts = rows["source"][stored].tolist(), patch_names.take(stored).tolist()
+        paths = map(patch_path, (datasets[owner] for owner in owners), texts)
+        return list(zip(paths, np.split(stored, len(stored)), strict=True)) if len(stored) else []
     datasets = list(dict.fromkeys(source.dataset for source in sources))
     number = {name: place for place, name in enumerate(datasets)}
     of_source = np.array([number[source.dataset] for source in sources], np.int64)
@@ -403,28 +439,23 @@ def _pickles(
 def _counts(rows: Columns, chosen: Selection, survey: Survey) -> dict[str, dict[str, int]]:
     """Per input: patches that were cut, kept, and dropped by reason. They must add up."""
     counts = {}
-    for number, source in enumerate(survey.sources):
-        reasons = chosen.reason[rows["source"] == number]
-        count = {"patches": len(reasons), "kept": int((reasons < 0).sum())}
-        count |= {name: int((reasons == place).sum()) for place, name in enumerate(REASONS)}
-        if count["patches"] != sum(n for name, n in count.items() if name != "patches"):
-            raise AssertionError(f"{source.path}: patches were lost on the way: {count}")
+    kinds = 1 + len(REASONS)
+    number = rows["source"].astype(np.int64) * kinds + chosen.reason + 1
+    table = np.bincount(number, minlength=kinds * len(survey.sources)).reshape(-1, kinds)
+    for source, numbers in zip(survey.sources, table.tolist(), strict=True):
+        count = {"patches": sum(numbers), **dict(zip(("kept", *REASONS), numbers, strict=True))}
         counts[source.path] = count
     if sum(count["kept"] for count in counts.values()) != len(chosen.kept):
         raise AssertionError("patches were kept twice")
+    if sum(count["patches"] for count in counts.values()) != len(rows["source"]):
+        raise AssertionError("patches were lost on the way")
     return counts
 
 
 def _kept_columns(
-    rows: Columns,
-    chosen: Selection,
-    sources: Sequence[Source],
-    patch_names: list[str],
-    digests: list[str],
-    settings: Settings,
-) -> dict[str, Any]:
-    """Columns of the manifest that tell of the source."""
-    owner = rows["source"][chosen.kept]
+    owner: NDArray[Any], sources: Sequence[Source], digests: list[str], settings: Settings
+) -> Columns:
+    """Columns of the manifest that tell of the source, for patches of these sources."""
 
     def of_source(values: list[Any], kind: Any) -> NDArray[Any]:
         column = np.empty(len(values), kind)
@@ -432,13 +463,10 @@ def _kept_columns(
         return column[owner] if len(owner) else column[:0]
 
     spacing = [source.spacing or (np.nan,) * 3 for source in sources]
-    kept_names = [patch_names[i] for i in chosen.kept.tolist()] if settings.scores else []
-    quality = scores(settings.scores, kept_names) if settings.scores else np.full(len(owner), np.nan)
     return {
         "digest": of_source(digests, object),
         "dtype": of_source([s.dtype for s in sources], object),
         "scaling": of_source([s.scaling for s in sources], object),
         **{f"spacing_{a}": of_source([s[i] for s in spacing], float) for i, a in enumerate("zyx")},
         "hash": np.full(len(owner), str(settings.profile), object),
-        "quality": quality,
     }

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,12 @@ SCOPES = ("file", "dataset", "all")
 FLATS = ("same", "one", "drop")
 
 Columns = dict[str, NDArray[Any]]
+
+
+class Texts(Protocol):
+    """Texts that need not all be in memory, such as the names of patches; an array of objects is one."""
+
+    def take(self, places: NDArray[np.int64], /) -> NDArray[np.object_]: ...
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,9 @@ class Selection:
     that dropped a row, or -1; distance (N,) to it, or -1."""
 
     kept: NDArray[np.int64]
-    reason: NDArray[np.int64]
+    reason: NDArray[np.int8]
     leader: NDArray[np.int64]
-    distance: NDArray[np.int64]
+    distance: NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def origin(group: int, name: str, key: str, image: bool) -> Origin:
 def select(
     rows: Columns,
     origins: Sequence[Origin],
-    patch_names: Sequence[str],
+    patch_names: Texts,
     rule: Rule,
     *,
     overlaps: bool = False,
@@ -130,9 +136,9 @@ def select(
     quality : (N,), for the order "quality"; NaN comes last
     """
     n = len(rows["source"])
-    group = np.array([o.group for o in origins], np.int64)[rows["source"]] if n else np.empty(0, np.int64)
-    reason = np.full(n, -1, np.int64)
-    leader, distance = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    group = np.array([o.group for o in origins], np.int32)[rows["source"]] if n else np.empty(0, np.int32)
+    reason = np.full(n, -1, np.int8)
+    leader, distance = np.full(n, -1, np.int64), np.full(n, -1, np.int16)
     for name, dropped in _unfit(rows, rule):
         reason[dropped & (reason < 0)] = REASONS.index(name)
     order = processing_order(rows, group, origins, patch_names, rule, quality)
@@ -188,9 +194,9 @@ def _unfit(rows: Columns, rule: Rule) -> list[tuple[str, NDArray[np.bool_]]]:
 
 def processing_order(
     rows: Columns,
-    group: NDArray[np.int64],
+    group: NDArray[np.int32],
     origins: Sequence[Origin],
-    patch_names: Sequence[str],
+    patch_names: Texts,
     rule: Rule,
     quality: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
@@ -204,8 +210,7 @@ def processing_order(
             [part[names.permutation(len(part), rule.seed)] for part in np.split(members, ends)]
         ).astype(np.int64)
     if rule.order == "name":
-        by_name = sorted(range(len(group)), key=patch_names.__getitem__)
-        order = np.array(by_name, np.int64)
+        order = np.argsort(patch_names.take(np.arange(len(group))), kind="stable")
         return order[np.argsort(group[order], kind="stable")]
     keys = _stable_keys(rows, origins, rule.seed)
     columns: list[NDArray[Any]] = [keys, group]
@@ -221,16 +226,22 @@ def _stable_keys(rows: Columns, origins: Sequence[Origin], seed: int) -> NDArray
     keys = np.empty(len(rows["source"]), np.uint64)
     starts = np.searchsorted(rows["source"], np.arange(len(origins) + 1))
     for place, source in enumerate(origins):
-        mine = slice(int(starts[place]), int(starts[place + 1]))
-        axis, index, y0, x0 = (rows[name][mine] for name in ("axis", "index", "y0", "x0"))
-        if source.image:
-            axis, index = np.full(len(y0), 255), np.zeros(len(y0), np.int64)
-        keys[mine] = names.stable_keys(source.key, axis, index, y0, x0, seed=seed)
+        start, stop = int(starts[place]), int(starts[place + 1])
+        for a in range(start, stop, _ROWS):
+            mine = slice(a, min(a + _ROWS, stop))
+            axis, index, y0, x0 = (rows[name][mine] for name in ("axis", "index", "y0", "x0"))
+            if source.image:
+                axis, index = np.full(len(y0), 255), np.zeros(len(y0), np.int64)
+            keys[mine] = names.stable_keys(source.key, axis, index, y0, x0, seed=seed)
     return keys
 
 
+_ROWS = 1 << 16
+"""At once, where a row takes much more memory in between than before and after."""
+
+
 def _ties_by_name(
-    order: NDArray[np.int64], columns: Sequence[NDArray[Any]], patch_names: Sequence[str]
+    order: NDArray[np.int64], columns: Sequence[NDArray[Any]], patch_names: Texts
 ) -> NDArray[np.int64]:
     tied = np.ones(max(len(order) - 1, 0), bool)
     for column in columns:
@@ -240,7 +251,8 @@ def _ties_by_name(
         place = start + 1
         while place < len(tied) and tied[place]:
             place += 1
-        order[start : place + 1] = sorted(order[start : place + 1].tolist(), key=patch_names.__getitem__)
+        alike = order[start : place + 1]
+        order[start : place + 1] = alike[np.argsort(patch_names.take(alike), kind="stable")]
     return order
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +21,8 @@ Table: TypeAlias = dict[str, NDArray[Any]]
 
 
 def _arrow() -> tuple[Any, Any] | None:
+    # Arrow's own pools keep what they were given once; the system's gives it back.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -28,26 +31,42 @@ def _arrow() -> tuple[Any, Any] | None:
     return pa, pq
 
 
-def write_table(stem: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], schema: Schema) -> Path:
+def write_table(
+    stem: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]], schema: Schema, *, sync: bool = False
+) -> Path:
     """Write `stem`.parquet, or `stem`.csv without pyarrow, whole or not at all. Returns its path.
 
-    The same columns give the same bytes.
+    The same columns give the same bytes. For `sync` see `written_whole`.
     """
+    return write_blocks(stem, [columns], schema, sync=sync)
+
+
+def write_blocks(
+    stem: Path,
+    blocks: Iterable[Mapping[str, Sequence[Any] | NDArray[Any]]],
+    schema: Schema,
+    *,
+    sync: bool = False,
+) -> Path:
+    """`write_table` of rows that come block by block: only one of them is in memory."""
     arrow = _arrow()
     path = stem.with_name(stem.name + (".csv" if arrow is None else ".parquet"))
-    with written_whole(path) as file:
+    with written_whole(path, sync=sync) as file:
         if arrow is None:
             text = io.TextIOWrapper(file, "utf-8", newline="")
             rows = csv.writer(text, lineterminator="\n")
             rows.writerow(schema)
-            rows.writerows(zip(*(np.asarray(columns[name]).tolist() for name in schema), strict=True))
+            for block in blocks:
+                rows.writerows(zip(*(np.asarray(block[name]).tolist() for name in schema), strict=True))
             text.flush()
             text.detach()
         else:
             pa, pq = arrow
             types = [(n, pa.string() if t == "str" else pa.from_numpy_dtype(t)) for n, t in schema.items()]
-            arrays = [pa.array(columns[name], type=t) for name, t in types]
-            pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(types)), file)
+            with pq.ParquetWriter(file, pa.schema(types)) as writer:
+                for block in blocks:
+                    arrays = [pa.array(block[name], type=t) for name, t in types]
+                    writer.write_table(pa.Table.from_arrays(arrays, schema=writer.schema))
     return path
 
 
@@ -82,12 +101,11 @@ def _read_parquet(path: Path, schema: Schema | None) -> Table:
     arrow = _arrow()
     if arrow is None:
         raise ImportError(f"{path} needs pyarrow; run: pip install 'maskmill[em]'")
-    table = arrow[1].read_table(path, use_threads=False)
-    return {
-        name: table.column(name).to_numpy(zero_copy_only=False)
-        for name in table.column_names
-        if schema is None or name in schema
-    }
+    with arrow[1].ParquetFile(path, pre_buffer=False) as file:  # either would start threads
+        there = file.schema_arrow.names
+        wanted = there if schema is None else [name for name in there if name in schema]
+        table = file.read(wanted, use_threads=False)
+    return {name: table.column(name).to_numpy(zero_copy_only=False) for name in wanted}
 
 
 def _read_csv(path: Path, schema: Schema | None) -> Table:

@@ -40,7 +40,8 @@ def part_schema(words: int, described: bool) -> dict[str, str]:
     """Columns of a part file, a row for each patch; with `described`, also what its grey values are like."""
     stats = {"low": "uint8", "high": "uint8", "at_low": "float32", "at_high": "float32", "padding": "float32"}
     return {
-        **dict.fromkeys(PLACE, "int64"),
+        **dict.fromkeys(PLACE, "int32"),
+        "axis": "int8",
         **{f"code{word}": "uint64" for word in range(words)},
         **(stats if described else {}),
     }
@@ -171,7 +172,7 @@ def _in_block(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Tiles and slices counted from where a block begins."""
     rows, columns = (int(start[a]) for a in (0, 1, 2) if a != axis)
-    return tile - np.array([rows, rows, columns, columns]), slices - int(start[axis])
+    return tile - np.array([rows, rows, columns, columns]), slices.astype(np.int64) - int(start[axis])
 
 
 _memory = threading.local()
@@ -208,13 +209,15 @@ def _hash(task: HashTask) -> None:
         try:
             block, start = read(piece.source, np.array(piece.box), task.cache)
             tables.extend(_rows(task, piece, cells, block, start) for cells in piece.cells.alike())
-        except (OSError, ValueError, ImportError, MemoryError) as error:
-            if isinstance(error, OSError) and error.errno in _DISK:
+        except (OSError, ValueError, ImportError) as error:
+            if isinstance(error, OSError) and error.errno in _OURS:
                 raise
             failed[piece.number] = str(error) or type(error).__name__
     schema = part_schema(-(-(task.hash_size**2) // 64), task.described)
     table = {
-        name: np.concatenate([t[name] for t in tables]) if tables else np.empty(0, kind)
+        name: np.concatenate([t[name] for t in tables], dtype=kind, casting="same_kind")
+        if tables
+        else np.empty(0, kind)
         for name, kind in schema.items()
     }
     if failed:  # before the part, which says that the task is done
@@ -223,8 +226,8 @@ def _hash(task: HashTask) -> None:
     write_table(Path(task.part), table, schema)
 
 
-_DISK = (28, 122, 30)
-"""No space, over quota, read-only: faults of where we write, not of what we read."""
+_OURS = (28, 122, 30, 12)
+"""No space, over quota, read-only, no memory: faults of where we work, not of what we read."""
 
 
 def _rows(
@@ -282,12 +285,14 @@ def read_parts(paths: list[Path], words: int, described: bool) -> Columns:
     """The rows of part files in natural order: by source, axis, slice, row, column."""
     schema = part_schema(words, described)
     tables = [read_table(path, schema) for path in paths]
-    whole = {
-        name: np.concatenate([table[name] for table in tables]) if tables else np.empty(0, kind)
-        for name, kind in schema.items()
-    }
+    whole: Columns = {}
+    for name, kind in schema.items():  # column by column: there are never two of all of them
+        parts = [table.pop(name) for table in tables]
+        whole[name] = np.concatenate(parts) if parts else np.empty(0, kind)
     order = np.lexsort([whole[name] for name in ("x0", "y0", "index", "axis", "source")])
-    return {name: column[order] for name, column in whole.items()}
+    for name in whole:
+        whole[name] = whole[name][order]
+    return whole
 
 
 # Stage 3

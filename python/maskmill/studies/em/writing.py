@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from maskmill._files import written_whole
 from maskmill._version import __version__
 from maskmill.hashes import to_hex
-from maskmill.studies.em.select import Columns, Selection
+from maskmill.studies.em.select import Columns, Selection, Texts
 from maskmill.studies.em.store import AUDIT, MANIFEST, REASONS, read_run
-from maskmill.studies.em.tables import find_table, read_table, write_table
+from maskmill.studies.em.tables import find_table, read_table, write_blocks
 from maskmill.studies.em.tasks import FAILED
 
 Run: TypeAlias = dict[str, Any]
@@ -108,7 +108,7 @@ class Output:
             self._write_run()
 
     def _write_run(self) -> None:
-        with written_whole(self.path / "run.json") as file:
+        with written_whole(self.path / "run.json", sync=True) as file:
             file.write((json.dumps(self.run, indent=1) + "\n").encode())
 
     def _remove_results(self) -> None:
@@ -217,40 +217,61 @@ def save(
     chosen: Selection,
     datasets: Sequence[str],
     sources: Sequence[str],
-    patch_names: Sequence[str],
+    patch_names: Texts,
     hash_size: int,
-    kept_columns: dict[str, Any],
+    kept_columns: Callable[[NDArray[np.int64]], Columns],
     report: dict[str, Any],
 ) -> None:
-    """Write manifest, audit, failures and, last of all, that the run is complete."""
-    place = _places(rows, datasets, sources, patch_names, hash_size)
-    kept = chosen.kept
-    manifest = {name: column[kept] for name, column in place.items()} | kept_columns
-    manifest["rank"] = np.arange(len(kept))
-    manifest.setdefault("score", np.full(len(kept), np.nan))
-    manifest.setdefault("label", np.full(len(kept), "", object))
-    dropped = np.flatnonzero(chosen.reason >= 0)
-    audit = {name: column[dropped] for name, column in place.items()}
-    audit["reason"] = np.array(REASONS, object)[chosen.reason[dropped]]
-    audit["leader"], audit["distance"] = chosen.leader[dropped], chosen.distance[dropped]
-    write_table(output.path / "audit", audit, AUDIT)
+    """Write manifest, audit, failures and, last of all, that the run is complete.
+
+    `kept_columns` gives, for some of the kept rows, the columns of the manifest that the audit lacks; of quality, score
+    and label it need not know.
+    """
+
+    def blocks(
+        rows_: NDArray[np.int64], more: Callable[[slice, NDArray[np.int64]], Columns]
+    ) -> Iterator[Columns]:
+        for start in range(0, max(1, len(rows_)), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            members = rows_[part]
+            yield _places(rows, members, datasets, sources, patch_names, hash_size) | more(part, members)
+
+    def kept(part: slice, members: NDArray[np.int64]) -> Columns:
+        unknown = np.full(len(members), np.nan)
+        blank = {"quality": unknown, "score": unknown, "label": np.full(len(members), "", object)}
+        return blank | kept_columns(members) | {"rank": part.start + np.arange(len(members))}
+
+    def dropped(_: slice, members: NDArray[np.int64]) -> Columns:
+        reason = np.array(REASONS, object)[chosen.reason[members]]
+        return {"reason": reason, "leader": chosen.leader[members], "distance": chosen.distance[members]}
+
+    write_blocks(output.path / "audit", blocks(np.flatnonzero(chosen.reason >= 0), dropped), AUDIT, sync=True)
     if report["failed"]:
-        with written_whole(output.path / "failed.jsonl") as file:
+        with written_whole(output.path / "failed.jsonl", sync=True) as file:
             for source, reason in report["failed"]:
                 file.write((json.dumps({"source": source, "reason": reason}) + "\n").encode())
-    write_table(output.path / "manifest", manifest, MANIFEST)
+    write_blocks(output.path / "manifest", blocks(chosen.kept, kept), MANIFEST, sync=True)
     output.run |= {"state": "complete", "report": report}
     output._write_run()
     output.complete = True
 
 
+_BLOCK = 1 << 16
+"""Rows of a table that are in memory at once: texts take much of it."""
+
+
 def _places(
-    rows: Columns, datasets: Sequence[str], sources: Sequence[str], patch_names: Sequence[str], hash_size: int
+    rows: Columns,
+    members: NDArray[np.int64],
+    datasets: Sequence[str],
+    sources: Sequence[str],
+    patch_names: Texts,
+    hash_size: int,
 ) -> Columns:
-    """The columns that manifest and audit share, a row for each patch that was cut."""
-    owner = rows["source"]
+    """The columns that manifest and audit share, for some of the patches that were cut."""
+    owner = rows["source"][members]
     words = -(-(hash_size**2) // 64)
-    codes = np.stack([rows[f"code{word}"] for word in range(words)], -1)
+    codes = np.stack([rows[f"code{word}"][members] for word in range(words)], -1)
 
     def texts(values: Sequence[str]) -> Any:
         column = np.empty(len(values), object)
@@ -258,11 +279,11 @@ def _places(
         return column
 
     return {
-        "id": np.arange(len(owner)),
+        "id": members,
         "dataset": texts(datasets)[owner] if len(owner) else texts([]),
-        "name": texts(patch_names),
+        "name": patch_names.take(members),
         "source": texts(sources)[owner] if len(owner) else texts([]),
-        **{name: rows[name] for name in ("axis", "index", "y0", "y1", "x0", "x1")},
+        **{name: rows[name][members] for name in ("axis", "index", "y0", "y1", "x0", "x1")},
         "code": texts(_hexadecimal(codes, hash_size**2)),
     }
 
