@@ -187,7 +187,7 @@ def test_two_inputs_of_one_stem(volume, tmp_path, capsys):
 def test_output_that_cannot_be_written(volume, tmp_path, capsys, layout, monkeypatch):
     from maskmill.studies.em import writing
 
-    def refused(path):
+    def refused(path, **_):
         raise PermissionError(30, "Read-only file system", str(path))
 
     monkeypatch.setattr(writing, "written_whole", refused)

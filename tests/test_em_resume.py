@@ -33,14 +33,14 @@ def child(command, limit):
         os.kill(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-folder, *command = sys.argv[1:]
+runs, folder, *command = sys.argv[1:]
 random.seed(3)
 for number in range(3):  # what the undisturbed run takes; the first also warms the disk
     began = time.monotonic()
     assert child(["em", "patchify", folder, f"whole{number}", *command], 0) == 0
     whole = time.monotonic() - began
 killed = 0
-for number in range(20):
+for number in range(int(runs)):
     out = f"killed{number}"
     limits = [random.uniform(0.05, 1) * whole for _ in range(random.randint(1, 3))]
     killed += sum(child(["em", "patchify", folder, out, *command], limit) == -signal.SIGKILL for limit in limits)
@@ -49,15 +49,15 @@ print(killed)
 """
 
 
-@pytest.mark.parametrize("layout", ["store", "pickle"])
-def test_kill_and_resume(tmp_path, layout):
+@pytest.mark.parametrize(("layout", "runs"), [("store", 20), ("pickle", 5)])
+def test_kill_and_resume(tmp_path, layout, runs):
     (tmp_path / "in").mkdir()
     for number in range(6):
         write_volume(tmp_path / f"in/v{number}.nrrd", smooth((70, 90, 100), number), spacing=(8, 8, 8))
     images(tmp_path / "in/flat", [(64, 64), (70, 40)])
     command = ["-cs", "32", "--memory", "1M", "--quiet", "--layout", layout]
     done = subprocess.run(
-        [sys.executable, "-c", FORKS, "in", *command],
+        [sys.executable, "-c", FORKS, str(runs), "in", *command],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -69,5 +69,5 @@ def test_kill_and_resume(tmp_path, layout):
     for out in [*tmp_path.glob("whole*"), *tmp_path.glob("killed*")]:
         assert tree(out) == expected, out
         assert not (out / "work").exists()
-    assert int(done.stdout) >= 10  # most were really killed on their way
+    assert int(done.stdout) >= runs // 2  # most were really killed on their way
     assert len(open_store(tmp_path / "killed0")) == len(open_store(tmp_path / "whole0"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from typing import Any
 
 VERBS: tuple[str, ...] = (
@@ -53,4 +54,19 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    return int(_module(options.em_verb).run(options))
+    from maskmill._jobs import WorkerLost
+
+    try:
+        return int(_module(options.em_verb).run(options))
+    except (MemoryError, WorkerLost) as error:
+        ways = [way for name, way in _TO_SAVE_MEMORY if hasattr(options, name)]
+        print(
+            f"maskmill em {options.em_verb}: there is not enough memory ({str(error) or type(error).__name__}); "
+            f"what is done is kept: give the command again with {' or '.join(ways) or 'more of it'}",
+            file=sys.stderr,
+        )
+        return 2
+
+
+_TO_SAVE_MEMORY = (("memory", "a smaller --memory"), ("processes", "-p 1"))
+"""Options of a verb, and what is advised where it has them."""
