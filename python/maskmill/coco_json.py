@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ from maskmill.polygons import Polygons
 if TYPE_CHECKING:
     import os
 
-__all__ = ["CocoFile", "read", "write"]
+__all__ = ["CocoFile", "CocoTiles", "read", "tiles", "write"]
 
 _FIELDS = {
     "id": 1 << 0,
@@ -251,3 +251,152 @@ def write(
         file.write(b', "annotations": ')
         file.write(rows)
         file.write(b"}")
+
+
+class CocoTiles(NamedTuple):
+    """What `tiles` gives."""
+
+    tiles: list[dict[str, Any]]
+    """One for each box, as a COCO file has it: one image, its annotations, all categories."""
+    dropped: list[dict[str, Any]]
+    """Annotations that a box shows too little of: original_id, tile (index of the box), visible."""
+
+
+def tiles(
+    content: Mapping[str, Any] | CocoFile,
+    boxes: ArrayLike,
+    *,
+    image_id: int | None = None,
+    min_visible: float = 0.0,
+    first_image_id: int = 1,
+    first_id: int = 1,
+) -> CocoTiles:
+    """The annotations of an image as they are in its tiles.
+
+    Parameters
+    ----------
+    content : dict with images, annotations and categories, or what `read` gives
+        Segmentations may be polygons or RLEs.
+    boxes : (N, 4) integers
+        y0, y1, x0, x1, as `maskmill.patches.grid` gives them; may reach beyond the image.
+    image_id : int, optional
+        Which image, if there are several.
+    min_visible : annotations of which a tile shows a lesser share of the pixels are dropped there, and told
+    first_image_id, first_id : ids of the first tile and of the first annotation; the others follow
+
+    Returns
+    -------
+    CocoTiles
+        tiles, dropped. A tile's image has original_id and tile (its box), and the box in its file_name. Annotations
+        keep all their keys, but for: id, image_id; segmentation (an RLE), bbox and area of what is seen; keypoints
+        counted from the tile's corner, 0 where they are outside; and new: original_id, visible (share of the pixels).
+
+    Raises
+    ------
+    ValueError
+        If there is no such image, or an annotation has no segmentation, or a malformed one; names it.
+
+    Examples
+    --------
+    >>> from maskmill import coco_json, patches
+    >>> image = {"id": 9, "height": 2, "width": 4, "file_name": "a.png"}
+    >>> mask = {"size": [2, 4], "counts": [2, 3, 3]}
+    >>> content = {"images": [image], "annotations": [{"id": 5, "image_id": 9, "category_id": 1, "segmentation": mask}]}
+    >>> found = coco_json.tiles(content, patches.grid((2, 4), 2))
+    >>> found.tiles[0]["images"][0]["file_name"], [a["bbox"] for t in found.tiles for a in t["annotations"]]
+    ('a_0-2_0-2.png', [[1.0, 0.0, 1.0, 2.0], [0.0, 0.0, 1.0, 1.0]])
+    """
+    whole = content.dicts() if isinstance(content, CocoFile) else content
+    image = _image(whole.get("images", []), image_id)
+    rows = [row for row in whole.get("annotations", []) if row.get("image_id") == image["id"]]
+    box = np.asarray(boxes)
+    parts, tile, mask, visible = _masks_of(rows, (image["height"], image["width"])).tiles(box)
+    if not 0 <= min_visible <= 1:
+        raise ValueError(f"min_visible must be within 0 and 1, not {min_visible}")
+    shown = visible >= min_visible
+    dropped = [
+        {"original_id": rows[m].get("id"), "tile": t, "visible": share}
+        for t, m, share in zip(
+            tile[~shown].tolist(), mask[~shown].tolist(), visible[~shown].tolist(), strict=True
+        )
+    ]
+    made = [
+        {
+            "info": whole.get("info", {}),
+            "images": [entry],
+            "annotations": [],
+            "categories": whole.get("categories", []),
+        }
+        for entry in (_tile_image(image, first_image_id + i, b) for i, b in enumerate(box.tolist()))
+    ]
+    parts, tile, mask = parts[shown], tile[shown], mask[shown]
+    columns = (tile, mask, visible[shown], parts.area, parts.bbox)
+    every = zip(*(column.tolist() for column in columns), parts.to_coco(text=True), strict=True)
+    for number, (t, m, share, area, bbox, segmentation) in enumerate(every, first_id):
+        row = dict(rows[m])
+        if "keypoints" in row:
+            row |= _keypoints(row["keypoints"], box[t])
+        row |= {
+            "id": number,
+            "image_id": first_image_id + t,
+            "segmentation": segmentation,
+            "bbox": bbox,
+            "area": area,
+        }
+        row |= {"original_id": rows[m].get("id"), "visible": share}
+        made[t]["annotations"].append(row)
+    return CocoTiles(made, dropped)
+
+
+def _image(images: Sequence[Mapping[str, Any]], image_id: int | None) -> Mapping[str, Any]:
+    found = [image for image in images if image_id is None or image.get("id") == image_id]
+    if len(found) != 1:
+        which = "" if image_id is None else f" of id {image_id}"
+        raise ValueError(
+            f"content must have one image{which}, not {len(found)}; image_id says which is meant"
+        )
+    return found[0]
+
+
+def _masks_of(rows: Sequence[Mapping[str, Any]], size: tuple[int, int]) -> Masks:
+    """Masks of annotations of one image: polygons filled by COCO's rule, RLEs as they are."""
+    masks: list[Masks] = []
+    for row in rows:
+        segmentation = row.get("segmentation")
+        try:
+            if isinstance(segmentation, Mapping):
+                own = Masks.from_coco(segmentation)
+            else:
+                own = Masks.from_polygons([segmentation], size)
+            if tuple(own.sizes[0].tolist()) != size:
+                raise ValueError(f"its size must be that of the image, {size}")
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"annotation {row.get('id')}: {error}") from None
+        masks.append(own)
+    return Masks.concatenate(masks)
+
+
+def _tile_image(image: Mapping[str, Any], number: int, box: Sequence[int]) -> dict[str, Any]:
+    y0, y1, x0, x1 = box
+    entry = {
+        **image,
+        "id": number,
+        "height": y1 - y0,
+        "width": x1 - x0,
+        "original_id": image["id"],
+        "tile": list(box),
+    }
+    if "file_name" in image:
+        path = PurePosixPath(image["file_name"])
+        entry["file_name"] = str(path.with_name(f"{path.stem}_{y0}-{y1}_{x0}-{x1}{path.suffix}"))
+    return entry
+
+
+def _keypoints(values: Sequence[float], box: NDArray[np.int64]) -> dict[str, Any]:
+    """Of a tile; a point that it does not show is as one that was not labelled."""
+    y0, y1, x0, x1 = box.tolist()
+    out: list[float] = []
+    for x, y, v in zip(values[::3], values[1::3], values[2::3], strict=True):
+        inside = v > 0 and x0 <= x < x1 and y0 <= y < y1
+        out += [x - x0, y - y0, v] if inside else [0, 0, 0]
+    return {"keypoints": out, "num_keypoints": sum(v > 0 for v in out[2::3])}

@@ -529,8 +529,10 @@ def crop_masks(
     if not 0 <= min_visible <= 1:
         raise ValueError(f"min_visible must be within 0 and 1, not {min_visible}")
     seen, which = _touching(rle.bbox(*runs, backend=backend).astype(np.int64), box)
-    xywh = np.stack([box[:, 2], box[:, 0], box[:, 3] - box[:, 2], box[:, 1] - box[:, 0]], 1)
-    parts = geometry.window(*_taken(*runs, which), np.ascontiguousarray(xywh[seen]), backend=backend)
+    strips, strip, left = _strips(*runs, which, box[seen, 2:])
+    y0, y1, x0, x1 = box[seen].T
+    xywh = np.stack([x0 - left, y0, x1 - x0, y1 - y0], 1)
+    parts = geometry.window(*_taken(*strips, strip), xywh, backend=backend)
     shown = rle.area(*parts[:2], backend=backend)
     visible = shown / np.maximum(rle.area(*runs[:2], backend=backend)[which], 1)
     keep = np.flatnonzero((shown > 0) & (visible >= min_visible))
@@ -547,10 +549,46 @@ def _touching(
     step = max(1, (1 << 22) // max(len(bbox), 1))  # a few MB at a time
     for first in range(0, len(boxes), step):
         top, bottom, left, right = boxes[first : first + step, :, np.newaxis].swapaxes(0, 1)
-        meet = (y0 < bottom) & (y1 > top) & (x0 < right) & (x1 > left)
+        meet = np.maximum(y0, top) < np.minimum(y1, bottom)
+        meet &= np.maximum(x0, left) < np.minimum(x1, right)
         pairs.append(np.argwhere(meet) + [first, 0])
     found = np.concatenate(pairs)
     return np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1])
+
+
+def _strips(
+    counts: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    which: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> tuple[_check.Masks, NDArray[np.int64], NDArray[np.int64]]:
+    """The columns (P, 2) of masks `which` (P,), each strip of each mask once; the strip of every pair; where it begins.
+
+    Runs go down the columns, so a strip is a piece of them: boxes above one another share it, and a mask with many runs
+    is not copied for every box.
+    """
+    if len(which) == 0:
+        return (counts[:0], np.zeros(1, np.int64), sizes[:0]), which, which
+    h, w = sizes[0].tolist()
+    x = np.clip(columns, 0, w)
+    _, first, strip = np.unique(
+        (which * (w + 1) + x[:, 0]) * (w + 1) + x[:, 1], return_index=True, return_inverse=True
+    )
+    mask, (x0, x1) = which[first], x[first].T
+    ends = np.cumsum(counts, dtype=np.int64)  # all masks one behind the other
+    begin, end = mask * (h * w) + x0 * h, mask * (h * w) + x1 * h
+    low, high = np.searchsorted(ends, begin, "right"), np.searchsorted(ends, end, "left") + 1
+    odd = (low - offsets[mask]) % 2  # begins with foreground: a run of zero pixels comes before it
+    length = high - low + odd
+    bounds = np.concatenate([[0], np.cumsum(length)]).astype(np.int64)
+    made = counts[np.maximum(np.arange(bounds[-1]) + np.repeat(low - odd - bounds[:-1], length), 0)]
+    made[bounds[1:] - 1] -= (ends[high - 1] - end).astype(np.uint32)
+    head = bounds[:-1] + odd
+    made[head] -= (begin - (ends[low] - counts[low])).astype(np.uint32)
+    made[bounds[:-1][odd == 1]] = 0
+    size = np.stack([np.full_like(x0, h), x1 - x0], 1)
+    return (made, bounds, size), strip, np.ascontiguousarray(x[:, 0])
 
 
 def _taken(
