@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError
-from maskmill.io._volume import Channel, to_luminance
+from maskmill.io._volume import Channel, Options, Volume, to_luminance
 
+_SOME = 0.98  # containers may promise a frame or two more than there are
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".webm")
 
 
@@ -77,6 +80,20 @@ class Video:
             self._at += 1
         return self._at
 
+    def checked_count(self) -> int:
+        """The same, above 0. Raises FormatError if it is well below what was promised: the file is cut short."""
+        count = self.count()
+        if count == 0 or (self.promised is not None and count < _SOME * self.promised):
+            raise FormatError(
+                f"{self.path}: expected {self.promised or 'some'} frames, found {count}: damaged or cut short"
+            )
+        return count
+
+    @property
+    def at(self) -> int:
+        """How many frames are behind."""
+        return self._at
+
     def close(self) -> None:
         self._capture.release()
 
@@ -108,3 +125,45 @@ def open_video(path: str | Path) -> Video:
     except BaseException:
         capture.release()
         raise
+
+
+class _Frames:
+    """The frames of a video as an array (t, y, x) that takes slices. Each thread decodes for itself, forward: frames
+    that are asked for in order are decoded once."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, path: str, shape: tuple[int, int, int], channel: Channel) -> None:
+        self.shape = shape
+        self._path, self._channel = path, channel
+        self._mine = threading.local()
+
+    def __getitem__(self, index: tuple[slice, slice, slice]) -> NDArray[np.uint8]:
+        frames, rows, columns = index
+        start, stop, _ = frames.indices(self.shape[0])
+        video: Video | None = getattr(self._mine, "video", None)
+        if video is None or video.at > start:
+            if video is not None:
+                video.close()
+            self._mine.video = video = open_video(self._path)
+        found = [frame[rows, columns].copy() for frame in video.frames(self._channel, start=start, end=stop)]
+        if len(found) != stop - start:
+            raise FormatError(f"{self._path}: expected frames {start} to {stop}, found {len(found)} of them")
+        return np.stack(found)
+
+
+@lru_cache(maxsize=1024)
+def _size(path: str, _mark: tuple[int, int]) -> tuple[int, int, int]:
+    """Frames, height, width. A container only guesses how many frames follow: they are counted, once."""
+    with open_video(path) as video:
+        return (video.checked_count(), *video.shape)
+
+
+def open_frames(path: str, options: Options) -> Volume:
+    """A video as a volume whose slices are its frames."""
+    if options.channel not in ("luminance", 0, 1, 2):
+        raise ValueError(f'{path}: channel must be "luminance", 0, 1 or 2, not {options.channel!r}')
+    status = os.stat(path)
+    shape = _size(path, (status.st_size, status.st_mtime_ns))
+    frames = _Frames(path, shape, options.channel)
+    return Volume(path, "video", frames, "zyx", chunks=(1, *shape[1:]))

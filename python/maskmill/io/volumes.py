@@ -56,6 +56,7 @@ _OPENERS = {
     "tensorstore": ("zarr", "open_spec"),
     "stack": ("stack", "open_stack"),
     "image": ("images", "open_image"),
+    "video": ("video", "open_frames"),
 }
 
 _MAGIC = (
@@ -104,11 +105,12 @@ def open_volume(
     Parameters
     ----------
     source : path, URL or mapping
-        A file (nrrd, mrc, tiff, nifti, hdf5, or a single image), a folder of slices, a folder or URL of zarr, N5 or
-        precomputed data, or a TensorStore spec (https://google.github.io/tensorstore/spec.html) as a mapping.
+        A file (nrrd, mrc, tiff, nifti, hdf5, a single image, or a video, whose slices are its frames), a folder of
+        slices, a folder or URL of zarr, N5 or precomputed data, or a TensorStore spec
+        (https://google.github.io/tensorstore/spec.html) as a mapping.
     format : str, optional
-        "nrrd", "mrc", "tiff", "nifti", "hdf5", "zarr", "n5", "precomputed", "stack" or "image", if it is not to be
-        guessed.
+        "nrrd", "mrc", "tiff", "nifti", "hdf5", "zarr", "n5", "precomputed", "stack", "image" or "video", if it is
+        not to be guessed.
     dataset : str, optional
         Path of the array within an HDF5 file, a zarr group or an N5 container; number of the series in a TIFF.
     level : int
@@ -139,10 +141,6 @@ def open_volume(
         return _open("remote", str(source), options)
     path = os.fspath(source)
     kind = format or sniff(path)
-    if kind == "video":
-        raise FormatError(
-            f"{path}: expected a volume, found a video: run maskmill em video2stack on it first"
-        )
     if os.path.isdir(path) != (kind in _FOLDERS):
         raise FormatError(
             f"{path}: expected a {'folder' if kind in _FOLDERS else 'file'} of {kind}, found the other"
@@ -225,18 +223,18 @@ class Listing(NamedTuple):
     ignored: list[tuple[Path, str]]
 
 
-def list_volumes(folder: str | Path) -> Listing:
+def list_volumes(folder: str | Path, *, videos: bool = False) -> Listing:
     """The volumes of a folder, sorted by name: files, and folders of zarr, N5, precomputed data or slices.
 
-    Side files (read-me files, tables, videos, voxels that a header beside them describes, hidden files) are ignored,
-    and listed with the reason. A file that has the suffix of a volume counts as one even if it is damaged: opening it
-    says what is wrong.
+    Side files (read-me files, tables, videos unless they are asked for, voxels that a header beside them describes,
+    hidden files) are ignored, and listed with the reason. A file that has the suffix of a volume counts as one even if
+    it is damaged: opening it says what is wrong.
 
     Raises FileNotFoundError or NotADirectoryError.
     """
     found, ignored = [], []
     for entry in sorted(Path(folder).iterdir(), key=lambda path: path.name):
-        reason = _why_ignored(entry)
+        reason = _why_ignored(entry, videos)
         if reason is None:
             found.append(entry)
         else:
@@ -244,7 +242,7 @@ def list_volumes(folder: str | Path) -> Listing:
     return Listing(found, ignored)
 
 
-def _why_ignored(entry: Path) -> str | None:
+def _why_ignored(entry: Path, videos: bool) -> str | None:
     if entry.name.startswith("."):
         return "hidden"
     suffix = split_name(entry)[1].lower()
@@ -261,7 +259,7 @@ def _why_ignored(entry: Path) -> str | None:
         return None if plain in _SUFFIXES else "no volume"
     except OSError as error:
         return str(error.strerror)
-    if kind == "video":
+    if kind == "video" and not videos:
         return "a video: see maskmill em video2stack"
     if kind == "stack" and not _module("stack").slices(entry):
         return "a folder without images"

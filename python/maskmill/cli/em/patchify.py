@@ -34,8 +34,8 @@ def add_parser(steps: Any) -> None:
     p = steps.add_parser(
         "patchify",
         help="cut volumes and images into patches, without near-duplicates",
-        description="Cut volumes (nrrd, mrc, tiff, nifti, hdf5, zarr, n5, precomputed) and groups of images (a folder "
-        "each) into patches, hash them, and write those that resemble no other.",
+        description="Cut volumes (nrrd, mrc, tiff, nifti, hdf5, zarr, n5, precomputed), videos (mp4, avi, mov, mkv, "
+        "webm) and groups of images (a folder each) into patches, hash them, and write those that resemble no other.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

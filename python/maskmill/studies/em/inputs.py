@@ -12,6 +12,7 @@ from typing import Any
 
 from maskmill.io.volumes import Volume, list_volumes, open_volume, sniff, unique_names
 from maskmill.studies.em.names import dataset_of
+from maskmill.studies.em.video2stack import stack_name
 
 _WHOLE = ("zarr", "n5", "precomputed")
 
@@ -34,8 +35,8 @@ class Source:
         Its name in the stable order.
     options : dict
         How it is opened.
-    image : bool
-        Whether it is a 2-D image.
+    image, video : bool
+        Whether it is a 2-D image; whether its slices are frames.
     shape, chunks, dtype, spacing
         As the file has them.
     axes : tuple
@@ -53,6 +54,7 @@ class Source:
     key: str = ""
     options: tuple[tuple[str, Any], ...] = ()
     image: bool = False
+    video: bool = False
     shape: tuple[int, int, int] = (0, 0, 0)
     chunks: tuple[int, int, int] = (1, 1, 1)
     dtype: str = ""
@@ -84,7 +86,7 @@ def find(
 
     def add_folder(folder: Path, depth: int) -> None:
         group = folder.resolve().name
-        listing = list_volumes(folder)
+        listing = list_volumes(folder, videos=True)
         ignored.extend((str(path), reason) for path, reason in listing.ignored)
         for path in listing.found:
             if path.is_dir() and not stacks and sniff(path) == "stack":
@@ -122,6 +124,7 @@ def probe(source: Source) -> Source:
         return replace(
             source,
             image=flat,
+            video=volume.format == "video",
             shape=volume.shape,
             chunks=(volume.chunks[0], volume.chunks[1], volume.chunks[2]),
             dtype=volume.dtype.name,
@@ -141,7 +144,7 @@ def named(sources: Iterable[Source]) -> list[Source]:
         by_group[source.group if source.image else None].append(source)
     out = []
     for group, members in by_group.items():
-        for source, name in zip(members, unique_names([s.path for s in members]), strict=True):
+        for source, name in zip(members, unique_names(map(_named_path, members)), strict=True):
             file = source.path.replace("\\", "/").rstrip("/").rpartition("/")[2]
             if group is None:
                 out.append(replace(source, name=name, dataset=dataset_of(name), key=name))
@@ -150,9 +153,17 @@ def named(sources: Iterable[Source]) -> list[Source]:
     return sorted(out, key=lambda source: (source.dataset, source.name))
 
 
+def _named_path(source: Source) -> str | Path:
+    """The path after which a source is named: a video's is that of the stack that it could be."""
+    if not source.video:
+        return source.path
+    path = Path(source.path)
+    return path.with_name(stack_name(path) + path.suffix)
+
+
 def is_video(source: Source) -> bool:
-    """Whether its slices are frames: cem-dataset's rule, by the name."""
-    return "video" in source.name.lower()
+    """Whether its slices are frames: a video, or by cem-dataset's rule, the name."""
+    return source.video or "video" in source.name.lower()
 
 
 def fingerprint(source: Source) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 from maskmill.studies.em.inputs import Source, legacy_name
 from maskmill.studies.em.names import ordinals
 from maskmill.studies.em.select import Columns, Rule, Selection, origin, select
+from maskmill.studies.em.video2stack import stack_name
 
 if TYPE_CHECKING:
     from maskmill.studies.em.settings import Settings
@@ -53,7 +54,7 @@ def named(sources: Iterable[Source]) -> list[Source]:
         if source.image:
             groups[source.group].append(source)
         else:
-            name = legacy_name(source.path)
+            name = stack_name(source.path) if source.video else legacy_name(source.path)
             out.append(replace(source, name=name, dataset=name, key=name))
     known: dict[str, str] = {}
     for source in out:

@@ -107,6 +107,7 @@ def patchify(
         survey = take(found, ignored, settings, marks, executor, tell)
         limits = _limits(memory, executor)
         digests = _hash(survey, settings, output, executor, limits, tell)
+        tasks.free_scratch()
         rows = _rows(survey, settings, output)
         patch_names = PatchNames(rows, survey.sources)
         tell("choosing", 0, 1)

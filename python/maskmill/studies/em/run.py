@@ -1,6 +1,5 @@
 """The whole line, from a folder of raw files to a training layout: which verbs of `maskmill em` are run, on what.
 
-OUT/stacks     videos as stacks (video2stack), if there are videos
 OUT/clean      images as 8-bit gray images (clean), if it is asked for
 OUT/patches    the store of all patches without near-duplicates (patchify)
 OUT/training   <dataset>/<name>.tiff of what is informative (filter), or of all
@@ -14,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from maskmill._files import FormatError
-from maskmill.io.volumes import sniff
 
-LINE = ("clean", "video2stack", "patchify", "filter")
+LINE = ("clean", "patchify", "filter")
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 def steps(inputs: Sequence[str], out: str | Path, config: Mapping[str, Any] | None = None) -> list[Step]:
     """What is to be run, one after the other.
 
-    `clean` is run if the config has a table for it, `video2stack` if there are videos, `filter` unless it is false.
+    `clean` is run if the config has a table for it, `filter` unless it is false.
 
     Examples
     --------
@@ -80,12 +78,6 @@ def steps(inputs: Sequence[str], out: str | Path, config: Mapping[str, Any] | No
             raise ValueError(f"clean must have one folder of groups of images, not {len(given)} inputs")
         line.append(Step("clean", (given[0], "--out", str(out / "clean"), *_options(config["clean"]))))
         given = [str(out / "clean")]
-    videos = _videos(inputs)
-    if videos and config.get("video2stack") is not False:
-        line.append(
-            Step("video2stack", (*videos, str(out / "stacks"), *_options(config.get("video2stack", {}))))
-        )
-        given = [*(item for item in given if item not in videos), str(out / "stacks")]
     wanted = config.get("filter") is not False
     options = _options(config.get("patchify", {}))
     if wanted:
@@ -108,16 +100,3 @@ def _options(table: Mapping[str, Any] | bool) -> tuple[str, ...]:
         if value is not True:
             found += [str(item) for item in value] if isinstance(value, list) else [str(value)]
     return tuple(found)
-
-
-def _videos(inputs: Sequence[str]) -> list[str]:
-    """Videos among the inputs and directly in their folders."""
-    found = []
-    for item in map(Path, inputs):
-        for path in sorted(item.iterdir()) if item.is_dir() else [item]:
-            try:
-                if path.is_file() and sniff(path) == "video":
-                    found.append(str(path))
-            except FormatError:
-                continue
-    return found

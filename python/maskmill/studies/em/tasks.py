@@ -178,6 +178,12 @@ def _in_block(
 _memory = threading.local()
 
 
+def free_scratch() -> None:
+    """Give the memory of all threads back to the system, between stages that need it."""
+    global _memory
+    _memory = threading.local()
+
+
 def _scratch(name: str, shape: Sequence[int], dtype: DTypeLike = np.uint8) -> NDArray[Any]:
     """Memory that this thread uses again and again: that of the system is slow at first touch."""
     size = math.prod(shape) * np.dtype(dtype).itemsize

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from maskmill._files import FormatError
 from maskmill.io._volume import Channel, base_name
 from maskmill.io.video import VIDEO_SUFFIXES, open_video
 from maskmill.io.volumes import unique_names
 from maskmill.io.write import write_volume
 from maskmill.studies.em.report import Progress, Report, on_each
-
-_SOME = 0.98  # containers may promise a frame or two more than there are
 
 
 def video2stack(
@@ -115,11 +112,7 @@ def _videos(inputs: Sequence[str | Path], report: Report) -> list[Path]:
 def _convert(source: Path, into: Path, channel: Channel, start: int, end: int | None, step: int) -> None:
     # A header says how many frames follow, and containers only guess: they are counted, and read again.
     with open_video(source) as video:
-        count, promised, shape, fps = video.count(), video.promised, video.shape, video.fps
-    if count == 0 or (promised is not None and count < _SOME * promised):
-        raise FormatError(
-            f"{source}: expected {promised or 'some'} frames, found {count}: damaged or cut short"
-        )
+        count, shape, fps = video.checked_count(), video.shape, video.fps
     numbers = range(start, count if end is None else min(end, count), step)
     if not numbers:
         raise ValueError(f"{source}: there must be frames from {start} on, and there are {count} in all")
