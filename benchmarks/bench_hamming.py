@@ -20,9 +20,12 @@ def uniform(n: int, words: int) -> np.ndarray:
 def skewed(n: int, words: int) -> np.ndarray:
     """As of overlapping windows of a few pictures: near-duplicates in plenty, bits that agree with one another."""
     rng = np.random.default_rng(n)
-    smooth = rng.standard_normal((n // 50 + 1, 4)) @ rng.standard_normal((4, 64 * words))
-    bits = smooth[rng.integers(0, len(smooth), n)] + 0.3 * rng.standard_normal((n, 64 * words)) > 0
-    return np.packbits(bits, axis=1).view(np.uint64)
+    smooth = rng.standard_normal((n // 50 + 1, 16)) @ rng.standard_normal((16, 64 * words))
+    parts = []
+    for some in np.array_split(rng.integers(0, len(smooth), n), n // 100_000 + 1):
+        bits = smooth[some] + 1.2 * rng.standard_normal((len(some), 64 * words)) > 0
+        parts.append(np.packbits(bits, axis=1).view(np.uint64))
+    return np.concatenate(parts)
 
 
 SMALL = Workload("2,000 random codes, 64 bits", lambda _: uniform(2_000, 1), quick=True, small=True)
@@ -30,9 +33,11 @@ CEM = Workload("20,000 random codes, 64 bits", lambda _: uniform(20_000, 1))
 LONG = Workload("20,000 random codes, 256 bits", lambda _: uniform(20_000, 4))
 MANY = Workload("200,000 random codes, 64 bits", lambda _: uniform(200_000, 1))
 SKEWED = Workload("200,000 skewed codes, 64 bits", lambda _: skewed(200_000, 1))
+MILLION = Workload("1,000,000 random codes, 64 bits", lambda _: uniform(1_000_000, 1))
+SKEWED_MILLION = Workload("1,000,000 skewed codes, 64 bits", lambda _: skewed(1_000_000, 1))
 
 
-@CASES.add("hamming_greedy", SMALL, CEM, SKEWED)
+@CASES.add("hamming_greedy", SMALL, CEM, SKEWED, MILLION, SKEWED_MILLION)
 def greedy(codes: np.ndarray, settings: Settings) -> Race:
     race = Race()
     race.ours(settings, lambda backend: hamming.greedy(codes, 12, backend=backend), lambda out: list(out[:2]))
