@@ -288,7 +288,9 @@ def _print_summary(
     )
     known = hashed.from_table
     if known and tabled:
-        print(f"{known} had a code in the table, by the content of the file; {n - known} were hashed")
+        print(
+            f"{known} had a code in the table, or are copies of another file's content; {n - known} were hashed"
+        )
     elif known:
         print(f"{known} {'is a copy' if known == 1 else 'are copies'} of another file's content")
     flat = 0 if found.items.flat is None else int(found.items.flat.sum())
