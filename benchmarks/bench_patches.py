@@ -1,4 +1,4 @@
-"""patches: extraction into a buffer, planes of all three axes of a volume, statistics."""
+"""patches: extraction into a buffer, planes of all three axes of a volume, statistics, stitching, masks in tiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from maskmill import patches
+from maskmill import Masks, patches
 
 from . import rivals
 from .measure import Cases, Race, Settings
@@ -75,4 +75,52 @@ def stats(volume: np.ndarray, settings: Settings) -> Race:
 
     race.ours(settings, ours)
     rivals.enter(race, settings, "patches_stats", volume, tiles)
+    return race
+
+
+STITCH_FEW = Workload(
+    "64 patches of 128 x 128, overlap 32", lambda _: _noise(800, 800), quick=True, small=True
+)
+STITCH = Workload("961 patches of 128 x 128, overlap 32", lambda _: _noise(3008, 3008))
+
+
+@CASES.add("patches_stitch", STITCH_FEW, STITCH)
+def stitch(image: np.ndarray, settings: Settings) -> Race:
+    """The mean where patches overlap. Nothing in pixels that no patch covers."""
+    boxes = patches.grid(image.shape, 128, 96, edge="drop")
+    cut = patches.extract(image, boxes)
+    race = Race(read=cut.nbytes, written=image.nbytes)
+    outs = {name: np.zeros_like(image) for name in ("cpp", "numba")}
+    race.ours(settings, lambda backend: patches.stitch(cut, boxes, out=outs[backend], backend=backend))
+    rivals.enter(race, settings, "patches_stitch", cut, boxes, image.shape)
+    return race
+
+
+def _blobs(n: int, side: int) -> Masks:
+    rng = np.random.default_rng(21)
+    low = rng.integers(0, side - 200, (n, 2))
+    high = low + rng.integers(20, 200, (n, 2))
+    corners = [
+        [x0, y0, x1, y0, x1, y1, (x0 + x1) / 2, (y0 + y1) / 2, x0, y1]
+        for (x0, y0), (x1, y1) in zip(low, high, strict=True)
+    ]
+    return Masks.from_polygons([[ring] for ring in corners], (side, side))
+
+
+TILES_FEW = Workload("20 masks in 16 tiles of 256", lambda _: (_blobs(20, 1024), 256), quick=True, small=True)
+TILES = Workload("200 masks in 64 tiles of 256", lambda _: (_blobs(200, 2048), 256))
+
+
+@CASES.add("patches_masks", TILES_FEW, TILES)
+def masks_in_tiles(given: tuple[Masks, int], settings: Settings) -> Race:
+    """RLE of what each tile shows of each mask."""
+    masks, size = given
+    boxes = patches.grid(masks.sizes[0].tolist(), size)
+    race = Race(read=masks.counts.nbytes)
+    race.ours(
+        settings,
+        lambda backend: patches.crop_masks(*masks._arrays, boxes, backend=backend),
+        lambda found: rivals.ours_as_rles(found[:3]),
+    )
+    rivals.enter(race, settings, "patches_masks", masks, boxes)
     return race

@@ -228,7 +228,7 @@ def _pycocotools() -> dict[str, Operation]:
         items = [{"size": size, "counts": counts[a:b]} for a, b in itertools.pairwise(offsets)]
         return lambda: M.frPyObjects(items, stack.height, stack.width), rles
 
-    return mask_functions(M) | {"rle_to_string": to_string}
+    return mask_functions(M) | rivals_patches.pycocotools(M, rles) | {"rle_to_string": to_string}
 
 
 def _faster_coco_eval() -> dict[str, Operation]:

@@ -54,7 +54,48 @@ def numpy() -> dict[str, Operation]:
 
         return call, answer_itself
 
-    return {"patches_extract": extract, "patches_planes": planes, "patches_stats": stats}
+    def stitch(cut: np.ndarray, boxes: np.ndarray, shape: tuple[int, ...]) -> Any:
+        """Sums and numbers of patches, divided. Where patches agree, the mean is exact."""
+        where = [(slice(y0, y1), slice(x0, x1)) for y0, y1, x0, x1 in boxes.tolist()]
+
+        def call() -> np.ndarray:
+            total, weight = np.zeros(shape), np.zeros(shape)
+            for patch, at in zip(cut, where, strict=True):
+                total[at] += patch
+                weight[at] += 1
+            return np.rint(total / np.maximum(weight, 1)).astype(cut.dtype)
+
+        return call, answer_itself
+
+    return {
+        "patches_extract": extract,
+        "patches_planes": planes,
+        "patches_stats": stats,
+        "patches_stitch": stitch,
+    }
+
+
+def pycocotools(mask_utils: Any, rles: Callable[[Any], Any]) -> dict[str, Operation]:
+    def masks(masks: Any, boxes: np.ndarray) -> Any:
+        """Every mask decoded once; what a tile does not show is left out."""
+        items = masks.to_coco()
+
+        def call() -> list[Any]:
+            images = [mask_utils.decode(item) for item in items]
+            where = mask_utils.toBbox(items)
+            out = []
+            for y0, y1, x0, x1 in boxes.tolist():
+                left, top, width, height = where.T
+                meets = (left < x1) & (left + width > x0) & (top < y1) & (top + height > y0)
+                for i in np.flatnonzero(meets):
+                    part = images[i][y0:y1, x0:x1]
+                    if part.any():
+                        out.append(mask_utils.encode(np.asfortranarray(part)))
+            return out
+
+        return call, rles
+
+    return {"patches_masks": masks}
 
 
 def list_of_copies() -> dict[str, Operation]:
