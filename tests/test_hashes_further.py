@@ -219,3 +219,13 @@ def test_photos(backend: str, data: Path) -> None:
                 images.append(np.asarray(photo.convert("RGB")))
     assert_colors(images, 3, backend)
     assert_segments(images[:4], backend)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("value", [0, 255])
+def test_segments_of_tiny_pictures(side, value, backend):
+    # Of up to 4 x 4, the places around count for all that is dark: there may be no region at all.
+    found = hashes.crop_resistant(
+        [np.full((6, 7), value, np.uint8)], segmentation_image_size=side, backend=backend
+    )
+    assert [codes.tolist() for codes in found] == [[[0]]]

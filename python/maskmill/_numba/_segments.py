@@ -84,4 +84,7 @@ def _regions(bright: NDArray[np.bool_]) -> Int64s:
             if pixels > 1:
                 seen += pixels
             out.append((pixels, y0, y1, x0, x1))
-    return np.array(out, np.int64).reshape(-1, 5)
+    found = np.empty((len(out), 5), np.int64)
+    for k in range(len(out)):
+        found[k] = out[k]
+    return found
