@@ -372,3 +372,17 @@ def test_many(core: Any, rng: np.random.Generator, words: int, clusters: int) ->
         mine = i == row
         np.testing.assert_array_equal(j[mine], np.flatnonzero(far <= 4 * words - 1))
         np.testing.assert_array_equal(d[mine], far[far <= 4 * words - 1])
+
+
+def test_numbers_out_of_range(backend: str) -> None:
+    assert len(hamming.pairs([1, 2], 2, limit=1 << 80, backend=backend)[0]) == 1
+    kernels, codes = _backend.kernels(backend), np.ones((2, 1), np.uint64)
+    for radius in (-1, 257, (1 << 31) - 1):
+        for call in (
+            lambda r: kernels.hamming_pairs(codes, codes, r, 9),
+            lambda r: kernels.hamming_self_pairs(codes, r, 9),
+            lambda r: kernels.hamming_nearest(codes, codes, r),
+            lambda r: kernels.hamming_greedy(codes, codes, r),
+        ):
+            with pytest.raises(ValueError, match="radius must be within 0 and 256"):
+                call(radius)

@@ -24,20 +24,27 @@ py::tuple to_python(HammingPairs&& found) {
                           to_numpy(std::move(found.distance)));
 }
 
+void check_radius(int radius) {
+    require(radius >= 0 && radius <= 64 * kMostCodeWords, "radius must be within 0 and 256");
+}
+
 py::tuple pairs(Words words, Words other_words, int radius, int64_t limit) {
     const Codes codes = codes_of(words, "codes"), other = codes_of(other_words, "other");
     check_widths(codes, other);
+    check_radius(radius);
     return to_python(without_gil([&] { return hamming_pairs(codes, other, radius, limit); }));
 }
 
 py::tuple self_pairs(Words words, int radius, int64_t limit) {
     const Codes codes = codes_of(words, "codes");
+    check_radius(radius);
     return to_python(without_gil([&] { return hamming_self_pairs(codes, radius, limit); }));
 }
 
 py::tuple nearest(Words query_words, Words exemplar_words, int radius) {
     const Codes queries = codes_of(query_words, "queries"), exemplars = codes_of(exemplar_words, "exemplars");
     check_widths(queries, exemplars);
+    check_radius(radius);
     Array<int64_t> index(query_words.shape(0)), distance(query_words.shape(0));
     int64_t *i = index.mutable_data(), *d = distance.mutable_data();
     without_gil([&] { hamming_nearest(queries, exemplars, radius, i, d); });
@@ -47,6 +54,7 @@ py::tuple nearest(Words query_words, Words exemplar_words, int radius) {
 py::tuple greedy(Words words, Words exemplar_words, int radius) {
     const Codes codes = codes_of(words, "codes"), exemplars = codes_of(exemplar_words, "exemplars");
     check_widths(codes, exemplars);
+    check_radius(radius);
     Array<int64_t> leader(words.shape(0)), distance(words.shape(0));
     int64_t *l = leader.mutable_data(), *d = distance.mutable_data();
     Buffer<int64_t> kept = without_gil([&] { return hamming_greedy(codes, exemplars, radius, l, d); });

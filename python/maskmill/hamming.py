@@ -23,6 +23,8 @@ _Int64s: TypeAlias = NDArray[np.int64]
 MOST_WORDS = 4
 MOST_PAIRS = 1 << 28
 """As many pairs take 6 GB."""
+_MOST = 2**63 - 1
+"""More of anything cannot be."""
 
 
 class TooManyPairs(ValueError):
@@ -65,7 +67,7 @@ def pairs(
     (array([1]), array([2]), array([1]))
     """
     a = _codes(codes, "codes")
-    radius, limit = _radius(radius, a), _integer(limit, "limit")
+    radius, limit = _radius(radius, a), min(_integer(limit, "limit"), _MOST)
     b = None if other is None else _like(a, other, "other")
     found: tuple[_Int64s, _Int64s, _Int64s]
     try:

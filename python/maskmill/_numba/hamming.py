@@ -13,11 +13,13 @@ Codes = NDArray[np.uint64]
 
 def hamming_pairs(codes: Codes, other: Codes, radius: int, limit: int) -> tuple[Int64s, Int64s, Int64s]:
     """(i, j, distance) of all pairs within the radius, by (i, j)."""
+    _check_radius(radius)
     return _columns(_pairs(codes, other, radius, limit, False), radius, limit)
 
 
 def hamming_self_pairs(codes: Codes, radius: int, limit: int) -> tuple[Int64s, Int64s, Int64s]:
     """The same with i < j among one set."""
+    _check_radius(radius)
     return _columns(_pairs(codes, codes, radius, limit, True), radius, limit)
 
 
@@ -47,6 +49,7 @@ def _pairs(codes: Codes, other: Codes, radius: int, limit: int, self: bool) -> I
 @compiled
 def hamming_nearest(queries: Codes, exemplars: Codes, radius: int) -> tuple[Int64s, Int64s]:
     """Per query the nearest exemplar, the first of several, and its distance; -1 and -1 beyond the radius."""
+    _check_radius(radius)
     index = np.full(len(queries), -1, np.int64)
     distance = np.full(len(queries), -1, np.int64)
     for i in range(len(queries)):
@@ -63,6 +66,7 @@ def hamming_greedy(codes: Codes, exemplars: Codes, radius: int) -> tuple[Int64s,
 
     Exemplars were kept before all; exemplar e is called -1 - e.
     """
+    _check_radius(radius)
     kept = np.empty(len(codes), np.int64)
     leader = np.empty(len(codes), np.int64)
     distance = np.zeros(len(codes), np.int64)
@@ -86,6 +90,12 @@ def hamming_greedy(codes: Codes, exemplars: Codes, radius: int) -> tuple[Int64s,
             kept[n] = i
             n += 1
     return kept[:n].copy(), leader, distance
+
+
+@compiled
+def _check_radius(radius: int) -> None:
+    if radius < 0 or radius > 256:
+        raise ValueError("radius must be within 0 and 256")
 
 
 @compiled
