@@ -69,7 +69,7 @@ def test_planes_are_the_patches(axis, order, kind, backend, rng):
                 volume, axis, tiles, slices, hash=kind, crop=32, profile=profile, backend=backend
             )
             patches = [np.ascontiguousarray(stack[s, a:b, c:d]) for a, b, c, d in tiles for s in slices]
-            expected = hashes.Profile(kind, profile=profile, crop=32).codes(patches, backend="cpp")
+            expected = hashes.Profile(kind, profile=profile, crop=32).codes(patches)
             assert np.array_equal(codes, expected)
 
 
@@ -266,3 +266,9 @@ def test_profile_text_there_and_back(scaling):
         again = hashes.Profile.parse(str(made))
         assert str(again) == str(made)
         assert again.scaling == made.scaling
+
+
+def test_planes_axis(backend):
+    for axis in (3, -1, None, 1 << 70):
+        with pytest.raises(ValueError, match="axis must be 0, 1 or 2, not"):
+            hashes.planes(np.zeros((2, 2, 2), np.uint8), axis, [(0, 1, 0, 1)], [0], backend=backend)

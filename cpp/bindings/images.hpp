@@ -58,7 +58,11 @@ inline std::vector<Pixels> views(const py::object& images) {
         for (py::ssize_t i = 0; i < array.shape(0); ++i, p.data += array.strides(0)) out.push_back(p);
         return out;
     }
-    const auto list = py::cast<py::sequence>(images);
+    // Other sequences might make their items anew each time, and nothing would keep those that are looked at.
+    if (!PyList_Check(images.ptr()) && !PyTuple_Check(images.ptr())) {
+        throw py::type_error("images must be an array or a list of arrays");
+    }
+    const auto list = py::reinterpret_borrow<py::sequence>(images);
     out.reserve(list.size());
     for (const py::handle image : list) out.push_back(pixels(bytes(image, 2), 0));
     return out;

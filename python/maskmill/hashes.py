@@ -491,6 +491,8 @@ def planes(
     array = np.asarray(volume)
     if array.dtype != np.uint8:
         raise TypeError(f"volume must be uint8, not {array.dtype}: scale it first")
+    if axis not in (0, 1, 2):
+        raise ValueError(f"axis must be 0, 1 or 2, not {axis!r}")
     boxes = _check.integers(tiles, _check.INT64, "tiles")
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)

@@ -143,6 +143,8 @@ def _views(images: Any) -> Sequence[Image]:
             raise TypeError("images must be arrays of uint8")
         if images.ndim not in (3, 4):
             raise ValueError("images must have shape (H, W) or (H, W, C)")
+    elif not isinstance(images, list | tuple):
+        raise TypeError("images must be an array or a list of arrays")
     for image in images:
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             raise TypeError("images must be arrays of uint8")
