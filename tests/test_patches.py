@@ -429,6 +429,31 @@ def test_stats_bad_types(backend: str) -> None:
         patches.stats(np.zeros((1, 1, 1)), 0, [[0, 0, 0, 1]], [0], backend=backend)
 
 
+def test_stats_padding_is_not_rounded(backend: str) -> None:
+    volume = np.array([[[np.inf, 0.1]]], np.float32)
+    for padding, share in ((1e300, 0), (0.1, 0), (float(np.float32(0.1)), 0.5), (float("inf"), 0.5)):
+        found = patches.stats(volume, 0, [[0, 1, 0, 2]], [0], padding=padding, backend=backend)
+        assert found.padding.tolist() == [share]
+
+
+def test_stats_have_no_negative_zero(backend: str) -> None:
+    volume = np.array([[[0, -0.0, -1], [-0.0, 0, 1], [-0.0, -0.0, -0.0]]], np.float32)
+    found = patches.stats(volume, 0, [[0, 1, 0, 2], [1, 2, 0, 2], [2, 3, 0, 2]], [0], backend=backend)
+    assert not np.signbit(found.min).any()
+    assert not np.signbit(found.max).any()
+
+
+def test_sizes_beyond_64_bits(backend: str) -> None:
+    # Products that are 0 modulo 2^64 must not pass for the size of an empty `out`.
+    nothing = np.empty(0, np.uint8)
+    wide = np.broadcast_to(np.zeros((1, 1, 1), np.uint8), (1, 1, 1 << 16))
+    with pytest.raises(ValueError, match="out must have as many elements as the patches"):
+        patches.extract(wide, [[0, 1 << 24, 0, 1 << 24]], out=nothing, backend=backend)
+    volume = np.broadcast_to(np.zeros((1, 1, 1), np.uint8), (1, 1 << 31, 1 << 31))
+    with pytest.raises(ValueError, match="out must have as many elements as the patches"):
+        patches.planes(volume, 0, [[0, 1 << 31, 0, 1 << 31]], [0, 0, 0, 0], out=nothing, backend=backend)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_threads_change_nothing(rng: np.random.Generator, threads: int) -> None:
     if _backend.why_missing("cpp") is not None:
@@ -445,3 +470,20 @@ def test_threads_change_nothing(rng: np.random.Generator, threads: int) -> None:
         )
     finally:
         core.set_thread_count(0)
+
+
+def test_no_channels(backend: str) -> None:
+    for mode in ("constant", "edge"):
+        assert patches.extract(np.zeros((2, 2, 0)), [[0, 3, 0, 1]], mode=mode, backend=backend).shape == (
+            1,
+            3,
+            1,
+            0,
+        )
+
+
+def test_grid_of_huge_sizes() -> None:
+    assert patches.grid((5, 5), 1 << 62).tolist() == [[0, 5, 0, 5]]
+    for arguments in (((5, 5), 1 << 63), ((5, 1 << 80), 4), ((5, 5), 4, 1 << 70)):
+        with pytest.raises(ValueError, match="must be at most 4611686018427387904, not"):
+            patches.grid(*arguments)

@@ -121,3 +121,8 @@ def test_stitch_all_rows_once() -> None:
     boxes = patches.grid((40, 4000), 40, 3, edge="shift")
     image = np.random.default_rng(1).integers(0, 256, (40, 4000), np.uint8)
     np.testing.assert_array_equal(patches.stitch(patches.extract(image, boxes), boxes, image.shape), image)
+
+
+def test_stitch_into_nothing(backend: str) -> None:
+    made = patches.stitch(np.zeros((1, 1, 1)), [[0, 1, 0, 1]], (1 << 40, 0), backend=backend)
+    assert made.shape == (1 << 40, 0)

@@ -39,13 +39,24 @@ PatchBoxes boxes_of(Boxes boxes) {
     return {boxes.data(), static_cast<size_t>(boxes.shape(0)), static_cast<int>(boxes.shape(1) / 2)};
 }
 
-uint8_t* output_of(py::array& out, const py::array& array, int64_t elements) {
+// Whether an array of this size has as many elements as the product of all factors, which may leave 64 bits.
+bool is_product(int64_t size, std::initializer_list<int64_t> factors) {
+    if (std::find(factors.begin(), factors.end(), 0) != factors.end()) return size == 0;
+    int64_t product = 1;
+    for (const int64_t n : factors) {
+        if (product > size / n) return false;
+        product *= n;
+    }
+    return product == size;
+}
+
+uint8_t* output_of(py::array& out, const py::array& array, std::initializer_list<int64_t> elements) {
     check_plain(out, "out");
     require(out.writeable(), "out must be writeable");
     if (!py::cast<bool>(out.dtype().attr("__eq__")(array.dtype())))
         throw py::type_error("out must have the dtype of what is copied");
     require((out.flags() & py::array::c_style) != 0, "out must be C-contiguous");
-    require(out.size() == elements, "out must have as many elements as the patches");
+    require(is_product(out.size(), elements), "out must have as many elements as the patches");
     return static_cast<uint8_t*>(out.mutable_data());
 }
 
@@ -54,7 +65,7 @@ void extract(const py::array& array, Boxes boxes, py::array out, int pad, const 
     const PatchArray source = array_of(array, where.axes);
     require(pad >= 0 && pad <= 2, "pad must be 0, 1 or 2");
     const int64_t elements = patches_size(where);
-    uint8_t* to = output_of(out, array, elements * source.shape[3]);
+    uint8_t* to = output_of(out, array, {elements, source.shape[3]});
     require(fill.nbytes() == source.itemsize * source.shape[3] && (fill.flags() & py::array::c_style) != 0,
             "fill must be one element with its channels");
     check_plain(fill, "fill");
@@ -82,8 +93,8 @@ void planes(const py::array& volume, int axis, const Array<int64_t>& tiles, cons
     const PatchArray source = volume_of(volume);
     const PatchPlanes where = planes_of(source, axis, tiles, slices);
     const int64_t* t = where.tiles;
-    const int64_t each = where.n_tiles == 0 ? 0 : (t[1] - t[0]) * (t[3] - t[2]);
-    uint8_t* to = output_of(out, volume, each * static_cast<int64_t>(where.n_tiles * where.n_slices));
+    const int64_t h = where.n_tiles == 0 ? 0 : t[1] - t[0], w = where.n_tiles == 0 ? 0 : t[3] - t[2];
+    uint8_t* to = output_of(out, volume, {h, w, tiles.shape(0), slices.shape(0)});
     without_gil([&] { patches_planes(source, where, to); });
 }
 
@@ -133,7 +144,7 @@ void stitch(const py::array& patches, Boxes boxes, const Array<double>& windows,
     const int64_t elements = patches_size(where);
     require(blend >= 0 && blend <= 2, "blend must be 0, 1 or 2");
     require((patches.flags() & py::array::c_style) != 0, "patches must be C-contiguous");
-    require(patches.size() == elements * target.shape[3], "patches must have as many elements as the boxes");
+    require(is_product(patches.size(), {elements, target.shape[3]}), "patches must have as many elements as the boxes");
     require(starts.ndim() == 2 && starts.shape(0) == boxes.shape(0) && starts.shape(1) == where.axes,
             "starts must have one element for each axis of each box");
     for (py::ssize_t k = 0; k < starts.size(); ++k) {
@@ -141,9 +152,7 @@ void stitch(const py::array& patches, Boxes boxes, const Array<double>& windows,
         require(starts.data()[k] >= 0 && starts.data()[k] <= windows.size() - length,
                 "windows must be as long as the boxes");
     }
-    int64_t all = 1;
-    for (const int64_t n : target.shape) all *= n;
-    uint8_t* to = output_of(out, patches, all);
+    uint8_t* to = output_of(out, patches, {out.size()});
     const PatchWindows weights{windows.data(), starts.data()};
     const auto* from = static_cast<const uint8_t*>(patches.data());
     without_gil([&] { patches_stitch(from, type, where, weights, static_cast<PatchBlend>(blend), target.shape, to); });

@@ -42,7 +42,7 @@ class Extractor {
         : array_(array), pad_(pad), fill_(fill), cell_(array.itemsize * array.shape[3]), past_cache_(past_cache) {}
 
     void copy(const PatchBox& box, uint8_t* out) const {
-        if (box.elements() == 0) return;
+        if (box.elements() * cell_ == 0) return;
         const int64_t plane = box.size(1) * box.size(2) * cell_;
         for (int64_t z = box.low[0]; z < box.high[0]; ++z, out += plane) {
             const int64_t from = source_of(z, array_.shape[0], pad_);

@@ -95,7 +95,7 @@ enum class PatchType { u8, i8, u16, i16, u32, i32, f32, f64 };
 
 // out (6, T * S): least and greatest value, mean, and the shares of elements that equal the least, the greatest and
 // `padding` (0 where the type has no such value). Sums are exact for integers, in float64 and row-major order for
-// floats; NaN is neither least nor greatest.
+// floats; NaN is neither least nor greatest, and no zero is negative.
 void patches_stats(const PatchArray& volume, PatchType type, const PatchPlanes& planes, double padding, double* out);
 
 enum class PatchBlend { mean = 0, max = 1, last = 2 };

@@ -88,8 +88,9 @@ struct Summary {
     // Column i of n.
     void write(double* out, size_t n, size_t i, double sum, int64_t elements) const {
         const double all = elements > 0 ? static_cast<double>(elements) : std::numeric_limits<double>::quiet_NaN();
-        const double columns[6] = {low,
-                                   high,
+        // Which zero was met first does not matter: none is negative.
+        const double columns[6] = {low + 0.0,
+                                   high + 0.0,
                                    sum / all,
                                    static_cast<double>(at_low) / all,
                                    static_cast<double>(at_high) / all,

@@ -29,7 +29,6 @@ class Stitcher {
 
     void run() const {
         const int64_t row = shape_[2] * shape_[3];
-        if (row == 0) return;
         parallel_for(static_cast<size_t>(rows()), static_cast<size_t>((1 << 14) / row + 1),
                      [&](size_t begin, size_t end) {
                          Buffer<double> values(static_cast<size_t>(row)), weights(static_cast<size_t>(shape_[2]));
@@ -140,6 +139,7 @@ class Stitcher {
 
 void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& boxes, const PatchWindows& windows,
                     PatchBlend blend, const int64_t* shape, uint8_t* out) {
+    if (std::find(shape, shape + 4, 0) != shape + 4) return;
     const auto stitch = [&]<class T>(T) { Stitcher<T>(patches, boxes, windows, blend, shape, out).run(); };
     switch (type) {
         case PatchType::u8: return stitch(uint8_t{});

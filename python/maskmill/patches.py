@@ -19,6 +19,8 @@ __all__ = ["MaskTiles", "Stats", "crop_masks", "extract", "grid", "planes", "sta
 EDGES = {"ragged": 0, "drop": 1, "shift": 2, "pad": 3, "cem": 4}
 BLENDS = {"mean": 0, "linear": 0, "hann": 0, "gaussian": 0, "max": 1, "last": 2}
 PADS = {"constant": 0, "edge": 1, "reflect": 2}
+_MOST = 1 << 62
+"""Of lengths: sums of two then fit in 64 bits."""
 
 
 def grid(
@@ -91,6 +93,8 @@ def _per_axis(value: int | Sequence[int], name: str, low: int, axes: int | None 
         raise ValueError(f"{name} must be one integer or {axes}, not {len(numbers)}")
     if min(numbers, default=low) < low:
         raise ValueError(f"{name} must be at least {low}, not {min(numbers)}")
+    if max(numbers, default=low) > _MOST:
+        raise ValueError(f"{name} must be at most {_MOST}, not {max(numbers)}")
     return numbers
 
 
@@ -395,7 +399,7 @@ def planes(
     )
     if out is None:
         out = np.empty(shape, source.dtype)
-    kernels(backend).patches_planes(source, axis, tile, index, _output(out, source.dtype))
+    kernels(backend).patches_planes(source, int(axis), tile, index, _output(out, source.dtype))
     return out.reshape(shape)
 
 
@@ -468,7 +472,7 @@ def stats(
     source, tile, index = _planes(volume, axis, tiles, slices)
     numbers = source.view(np.uint8) if source.dtype == bool else source
     value = np.nan if padding is None else float(padding)
-    columns = kernels(backend).patches_stats(numbers, axis, tile, index, value)
+    columns = kernels(backend).patches_stats(numbers, int(axis), tile, index, value)
     return Stats(columns[0].astype(source.dtype), columns[1].astype(source.dtype), *columns[2:])
 
 

@@ -47,7 +47,7 @@ def patches_extract(array: Any4, boxes: Int64s, out: Any4, pad: int, fill: Any4)
     begin = 0
     for i, (low, high) in enumerate(_ranges(boxes)):
         size = high - low
-        if source[..., 0].size == 0 and pad != CONSTANT and size.prod() > 0:
+        if 0 in source.shape[:3] and pad != CONSTANT and size.prod() > 0:
             raise ValueError(f"box {i}: there is nothing to pad with in an empty array")
         end = begin + int(size.prod()) * channels
         patch = flat[begin:end].reshape(*size, channels)
@@ -187,8 +187,10 @@ def patches_stats(volume: Any4, axis: int, tiles: Int64s, slices: Int64s, paddin
             low = float(seen.min(initial=np.inf)) if floats else float(patch.min())
             high = float(seen.max(initial=-np.inf)) if floats else float(patch.max())
             total = _sum_in_order(patch) if floats else float(patch.sum(dtype=np.int64))
-            same = [np.count_nonzero(patch == value) for value in (low, high, padding)]
-            out[:, k] = low, high, total / patch.size, *(count / patch.size for count in same)
+            exact = patch.astype(np.float64)  # no value is rounded to a type that has it not
+            same = [np.count_nonzero(exact == value) for value in (low, high, padding)]
+            # No zero is negative: which one NumPy finds depends on the machine.
+            out[:, k] = low + 0.0, high + 0.0, total / patch.size, *(count / patch.size for count in same)
             k += 1
     return out
 
