@@ -1,0 +1,1 @@
+"""What tests/fuzz.py tries, a file for each field."""
