@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -44,7 +45,7 @@ class Output:
         self._identity = json.loads(json.dumps(identity))
         self._overwrite, self._retry = overwrite, retry
         self.run: Run = {}
-        self.complete = False
+        self.complete = self._new = False
         self.stems: list[Path] = []
         self.failed_numbers: set[int] = set()
 
@@ -60,10 +61,21 @@ class Output:
             raise
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, ValueError):
+            self._withdraw()
         self._release()
         if kind is None and not (self.complete and self.run.get("report", {}).get("failed")):
             shutil.rmtree(self.work, ignore_errors=True)
+
+    def _withdraw(self) -> None:
+        """A run that was refused before it did anything leaves OUT as it was, for the next try."""
+        if self._new and not any(self.parts.iterdir()):
+            (self.path / "run.json").unlink(missing_ok=True)
+            self._release()
+            shutil.rmtree(self.work, ignore_errors=True)
+            with suppress(OSError):  # others may have put files there
+                self.path.rmdir()
 
     def _release(self) -> None:
         if self._lock is not None:
@@ -102,6 +114,7 @@ class Output:
         if self.complete and self._retry and self.run["report"]["failed"]:
             self._forget_failures()
             self.complete = False
+        self._new = not self.run
         if not self.complete:
             self.parts.mkdir(parents=True, exist_ok=True)
             self.run = {"state": "running", "maskmill": __version__, **self._identity}
