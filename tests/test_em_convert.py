@@ -130,12 +130,12 @@ def test_clean_refuses(groups, tmp_path, capsys):
         ((tmp_path / "empty", "-o", tmp_path / "out"), "a sub-folder for each group"),
         ((tmp_path / "file", "-o", tmp_path / "out"), "Not a directory"),
         ((folder, "-o", tmp_path / "out", "--scale", "bright"), "policy must be one of"),
-        ((folder, "-o", tmp_path / "out", "-p", "0"), "1 or more workers"),
+        ((folder, "-o", tmp_path / "out", "-p", "0"), "--processes must be 1 or more, not 0"),
     ]:
         assert em("clean", *words) == 2
         assert message in capsys.readouterr().err
-    assert em("clean", folder, "-o", tmp_path / "file") == 3  # where no folder can be
-    assert "failed 6" in capsys.readouterr().out
+    assert em("clean", folder, "-o", tmp_path / "file") == 2  # where no folder can be
+    assert "must be a folder, and is a file" in capsys.readouterr().err
     (folder / "c").mkdir()  # an empty group is an empty result
     assert em("clean", folder, "-o", tmp_path / "out") == 0
 
@@ -232,8 +232,8 @@ def test_video2stack_refuses(tmp_path, capsys):
     for words, code, message in [
         ((tmp_path / "nothing.mp4", tmp_path / "out"), 2, "No such file"),
         ((tmp_path / "empty", tmp_path / "out"), 2, "there must be a video in"),
-        ((tmp_path / "v.avi", tmp_path / "file"), 2, "File exists"),
-        ((tmp_path / "v.avi", tmp_path / "out", "--step", 0), 2, "step must be 1 or more"),
+        ((tmp_path / "v.avi", tmp_path / "file"), 2, "must be a folder, and is a file"),
+        ((tmp_path / "v.avi", tmp_path / "out", "--step", 0), 2, "--step must be 1 or more"),
         ((tmp_path / "v.avi", tmp_path / "out", "--start", 50), 3, "there are 9 in all"),
         ((tmp_path / "v.avi", tmp_path / "out", "--channel", 3), 3, "channel must be"),
     ]:
@@ -323,8 +323,8 @@ def test_mrc2byte_refuses(tomogram, tmp_path, capsys):
     for words, code, message in [
         ((tmp_path / "nothing.mrc", tmp_path / "out"), 2, "No such file"),
         ((tmp_path / "empty", tmp_path / "out"), 2, "there must be an MRC file in"),
-        ((folder / "t.mrc", tmp_path / "file"), 2, "File exists"),
-        ((folder, tmp_path / "out", "--bin", 0), 2, "bin must be 1 or more"),
+        ((folder / "t.mrc", tmp_path / "file"), 2, "must be a folder, and is a file"),
+        ((folder, tmp_path / "out", "--bin", 0), 2, "--bin must be 1 or more"),
         ((folder, tmp_path / "out", "--bin", 6), 3, "there must be 6 voxels along each axis"),
         ((folder, folder, "--overwrite"), 3, "would replace its input"),
     ]:

@@ -163,7 +163,7 @@ def test_several_volumes(tmp_path, capsys):
 
 def test_bad_inputs_and_outputs(tmp_path, capsys):
     code, _, err = run(tmp_path / "none.nrrd", tmp_path / "out", capsys=capsys)
-    assert (code, err) == (2, f"maskmill em: {tmp_path / 'none.nrrd'}: No such file or directory\n")
+    assert (code, err) == (2, f"maskmill em crop-rois: {tmp_path / 'none.nrrd'}: No such file or directory\n")
     write_volume(tmp_path / "cell.nrrd", specimen())
     content = (tmp_path / "cell.nrrd").read_bytes()
     (tmp_path / "cut.nrrd").write_bytes(content[: len(content) // 2])

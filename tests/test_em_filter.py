@@ -235,10 +235,10 @@ def test_help(capsys):
     ("arguments", "message"),
     [
         (["none"], "none: no such file or folder"),
-        (["TREE", "--threshold", "1.5"], "threshold must be within 0..1, not 1.5"),
-        (["TREE", "--threshold", "-1"], "threshold must be within 0..1, not -1.0"),
+        (["TREE", "--threshold", "1.5"], "--threshold must be within 0 and 1, not 1.5"),
+        (["TREE", "--threshold", "-1"], "--threshold must be within 0 and 1, not -1"),
         (["TREE", "-p", "-2"], "--processes must be 1 or more, not -2"),
-        (["TREE", "--batch-size", "0"], "batch_size must be 1 or more, not 0"),
+        (["TREE", "--batch-size", "0"], "--batch-size must be 1 or more, not 0"),
         (["TREE", "--model", "none.npz"], "none.npz: no such file"),
         (["TREE", "--model", "TREE/a"], "a filter must be 'default' or end with"),
     ],
@@ -247,7 +247,7 @@ def test_usage(tree, tmp_path, capsys, arguments, message):
     first, *rest = [text.replace("TREE", str(tree)) for text in arguments]
     assert run(first, tmp_path / "out", *rest) == 2
     error = capsys.readouterr().err
-    assert error.startswith("maskmill em: ")
+    assert error.startswith("maskmill em filter: ")
     assert message in error
     assert error.count("\n") == 1
 

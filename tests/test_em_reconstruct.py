@@ -304,7 +304,7 @@ def test_help(capsys):
     ("options", "message"),
     [
         (["-nz", "-3"], "nz must be 1 or more, not -3"),
-        (["--max-iou", "0"], "max_iou must be above 0 and at most 1, not 0.0"),
+        (["--max-iou", "0"], "--max-iou must be above 0 and at most 1, not 0"),
         (["--limit", "-1"], "limit must be 1 or more, not -1"),
         (["-p", "0"], "--processes must be 1 or more, not 0"),
         (["--legacy-window", "--edge", "pad"], "legacy windows go with neither"),

@@ -245,7 +245,7 @@ def test_bad_label_files(labels, tmp_path):
     (tmp_path / "a.csv").write_text("")
     with pytest.raises(FormatError, match="must have a column path"):
         read_labelled([tmp_path / "a.csv"])
-    with pytest.raises(FormatError, match="must be .npy or .csv, not .txt"):
+    with pytest.raises(FormatError, match="must be a table .csv or an array .npy, not .txt"):
         read_labelled([tmp_path / "a.txt"])
 
 
@@ -286,7 +286,7 @@ def test_usage(labels, tmp_path, capsys, monkeypatch, arguments, message):
     ("arguments", "message"),
     [
         (["none", "out"], "none: no such file or folder"),
-        (["TREE", "out", "-n", "-5"], "n must be 1 or more, not -5"),
+        (["TREE", "out", "-n", "-5"], "--number must be 1 or more, not -5"),
         (["TREE", "out", "--labels", "none.csv"], "none.csv: No such file"),
         (["TREE", "TREE/labels.csv/x"], "labels.csv"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     module = importlib.import_module(f"maskmill.cli.{options.verb}")
+    name = " ".join(["maskmill", options.verb, *filter(None, [getattr(options, "em_verb", None)])])
     try:
         return int(module.run(options))
     except BrokenPipeError:
@@ -49,14 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (OSError, ValueError, ImportError) as error:
         # What the user can mend: a missing file, a bad one, a missing package.
-        print(f"maskmill {options.verb}: {_sentence(error)}", file=sys.stderr)
+        print(f"{name}: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"maskmill {options.verb}: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return 1
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, FileExistsError) and error.strerror == os.strerror(errno.EEXIST):
+        return (
+            f"{error.filename}: must be a folder, and is a file"  # nothing else is made that may not be there
+        )
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,6 +136,10 @@ def run(options: argparse.Namespace) -> int:
     if options.against:
         inside = {path.resolve() for path in finished.values()}
         files = {name: path for name, path in files.items() if path.resolve() not in inside}
+    if not files:
+        print(
+            f"maskmill dedupe: {', '.join(map(str, options.inputs))}: no images to compare", file=sys.stderr
+        )
     hashed, before = _hash(files, finished, hashes, options, console)
     failed = [*hashed.failed, *(before.failed if before else ())]
     reach = options.confirm_radius

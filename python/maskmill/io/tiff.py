@@ -225,7 +225,8 @@ def _faults(path: str, where: str = "") -> Iterator[None]:
     except Exception as error:  # tifffile and its decoders raise what they please on damaged files
         missing = "imagecodecs" in str(error)
         hint = "; run: pip install imagecodecs" if missing else ""
-        raise FormatError(f"{path}: {where}{error or type(error).__name__}{hint}") from None
+        what = where or "not a readable TIFF file: "
+        raise FormatError(f"{path}: {what}{error or type(error).__name__}{hint}") from None
     finally:
         log.removeHandler(errors)
     if errors.found:

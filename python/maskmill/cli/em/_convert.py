@@ -36,13 +36,12 @@ def add_scaling(p: argparse.ArgumentParser, whole: str) -> None:
 
 
 def channel(text: str) -> Any:
-    """ "luminance" or a number, of the command line."""
+    """ "luminance" or a number from 0 on, of the command line."""
     if text == "luminance":
         return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'must be a number or "luminance", not {text!r}') from None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'must be 0 or more, or "luminance", not {text!r}')
+    return int(text)
 
 
 def tell(report: Report, verb: str, quiet: bool, what: str = "wrote") -> int:
@@ -50,5 +49,7 @@ def tell(report: Report, verb: str, quiet: bool, what: str = "wrote") -> int:
     for path, reason in [] if quiet else report.ignored:
         print(f"maskmill em {verb}: ignored {path}: {reason}", file=sys.stderr)
     print_failures(report.failed, verb)
+    if not report.done and not report.failed:
+        print(f"maskmill em {verb}: the inputs hold nothing to convert", file=sys.stderr)
     print(f"{what} {len(report.done)}, failed {len(report.failed)}, ignored {len(report.ignored)}")
     return 3 if report.failed else 0

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from maskmill.cli.em._shared import require
 from maskmill.studies.em.crop import Job, Outcome, run_jobs
 from maskmill.studies.em.plans import Wish
 
@@ -65,8 +66,11 @@ def add_options(p: argparse.ArgumentParser) -> None:
 def wish_of(options: argparse.Namespace) -> Wish:
     from maskmill.io.intensity import parse_policy
 
-    if options.processes < 1:
-        raise ValueError(f"--processes must be 1 or more, not {options.processes}")
+    require(options, crop_size=1, count=1, processes=1)
+    if not options.gb > 0:
+        raise ValueError(f"--gb must be more than 0, not {options.gb:g}")
+    if not 0 <= options.max_padding <= 1:
+        raise ValueError(f"--max-padding must be within 0 and 1, not {options.max_padding:g}")
     contrast: tuple[Any, ...] | None = None
     if options.to_uint8 == ["keep"]:
         contrast = ("keep",)

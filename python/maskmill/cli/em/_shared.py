@@ -22,6 +22,22 @@ def add_quiet(p: argparse.ArgumentParser) -> None:
     p.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def require(options: argparse.Namespace, **least: int) -> None:
+    """Refuse options that are below their least value, by name. What is not given is None."""
+    for name, value in least.items():
+        given = getattr(options, name)
+        if given is not None and not given >= value:
+            raise ValueError(f"--{name.replace('_', '-')} must be {value} or more, not {given}")
+
+
+def require_grey(options: argparse.Namespace, *names: str) -> None:
+    """Refuse grey values that are none of 8 bits."""
+    for name in names:
+        given = getattr(options, name)
+        if given is not None and not 0 <= given <= 255:
+            raise ValueError(f"--{name} must be 0 to 255, not {given}")
+
+
 @contextmanager
 def progress_bar(what: str, quiet: bool) -> Iterator[Report | None]:
     """A bar on stderr, or None if it is not wanted."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill.cli.em._convert import SCALING, add_scaling, channel, tell
-from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar
+from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar, require, require_grey
 
 _EPILOG = f"""\
 examples:
@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
 
     if (options.savedir is None) == (not options.in_place):
         raise ValueError("say where to write with -o SAVEDIR, or overwrite the images with --in-place")
+    require(options, processes=1)
+    require_grey(options, "nonfinite")
     policy, values = parse_policy(options.scale)
     with progress_bar("cleaning", options.quiet) as progress:
         report = clean(

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from maskmill.cli.em._shared import require
+
 _EPILOG = """\
 examples:
   maskmill em crop-rois brain.mrc cubes -cs 256 -gb 5
@@ -57,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from maskmill.cli.em import _cubes
     from maskmill.studies.em.crop import file_jobs
 
+    require(options, level=0, channel=0)
     jobs = file_jobs(
         options.fpath,
         _cubes.wish_of(options),

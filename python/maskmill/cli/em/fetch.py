@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from maskmill.cli.em._shared import require
+
 if TYPE_CHECKING:
     from maskmill.studies.em.fetch import Row
 
@@ -90,6 +92,9 @@ def run(options: argparse.Namespace) -> int:
     from maskmill.io.remote import Patience
     from maskmill.studies.em.fetch import check_names, row_jobs
 
+    require(options, mip=0, max_gb=0, retries=0, connections=1)
+    if not options.timeout > 0:
+        raise ValueError(f"--timeout must be more than 0, not {options.timeout:g}")
     wish = _cubes.wish_of(options)
     patience = Patience(options.timeout, options.retries, options.connections, options.endpoint)
     rows = _rows(options)

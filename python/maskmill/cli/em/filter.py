@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet, add_workers, print_failures, progress_bar
+from maskmill.cli.em._shared import add_quiet, add_workers, print_failures, progress_bar, require
 
 _EPILOG = """\
 what it writes:
@@ -21,6 +21,8 @@ examples:
   maskmill em filter store/ filtered/ --threshold 0.8
   maskmill em filter pickles/ filtered/ --model patch_quality_classifier_nn.pth   (needs torch)
   maskmill em filter tree/ scores/ --layout scores
+
+exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the patches that are listed as failed
 """
 
 
@@ -69,8 +71,9 @@ def add_parser(steps: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from maskmill.studies.em.filter import filter_patches, load_model
 
-    if options.processes < 1:
-        raise ValueError(f"--processes must be 1 or more, not {options.processes}")
+    require(options, batch_size=1, processes=1)
+    if not 0 <= options.threshold <= 1:
+        raise ValueError(f"--threshold must be within 0 and 1, not {options.threshold:g}")
     model = load_model(options.model, workers=options.processes, device=options.device)
     with progress_bar("filter", options.quiet) as report:
         summary = filter_patches(

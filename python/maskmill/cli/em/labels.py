@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet, print_failures, progress_bar
+from maskmill.cli.em._shared import add_quiet, print_failures, progress_bar, require
 
 _EPILOG = """\
 what it writes:
@@ -17,6 +18,8 @@ what it writes:
 examples:
   maskmill em labels store/ to_label/ -n 400
   maskmill em labels store/ again/ -n 800 --labels to_label/labels.csv
+
+exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the patches that are listed as failed
 """
 
 
@@ -40,6 +43,7 @@ def add_parser(steps: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from maskmill.studies.em.labels import export_for_labels
 
+    require(options, number=1, seed=0)
     with progress_bar("labels", options.quiet) as report:
         n, failed = export_for_labels(
             options.inputs,
@@ -50,5 +54,7 @@ def run(options: argparse.Namespace) -> int:
             progress=report,
         )
     print(f"{n:,} patches to label: open {options.out / 'index.html'}")
+    if not n and not failed:
+        print("maskmill em labels: the inputs hold no patches", file=sys.stderr)
     print_failures(failed, "labels")
     return 3 if failed else 0

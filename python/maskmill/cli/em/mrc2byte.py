@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill.cli.em._convert import SCALING, add_scaling, tell
-from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar
+from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar, require, require_grey
 
 _EPILOG = f"""\
 examples:
@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from maskmill.io.intensity import parse_policy
     from maskmill.studies.em.mrc2byte import mrc2byte
 
+    require(options, bin=1, processes=1)
+    require_grey(options, "nonfinite")
     policy, values = parse_policy(options.scale)
     with progress_bar("converting", options.quiet) as progress:
         report = mrc2byte(

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskmill.cli.em._shared import add_quiet
+from maskmill.cli.em._shared import add_quiet, require, require_grey
 
 if TYPE_CHECKING:
     from maskmill.studies.em.patchify import Report
@@ -223,6 +223,8 @@ def settings(options: argparse.Namespace) -> Settings:
     from maskmill.studies.em.plan import Grid
     from maskmill.studies.em.settings import Settings
 
+    require(options, crop_size=1, spacing=1, stride=1, tolerance=0, min_size=1, level=0, processes=1)
+    require_grey(options, "nonfinite", "padding")
     policy, values = parse_policy(options.to_uint8)
     channel = options.channel if options.channel == "luminance" else number(options.channel, "--channel")
     opening = {"dataset": options.dataset, "level": options.level, "channel": channel}
@@ -253,12 +255,20 @@ def rule(options: argparse.Namespace) -> tuple[int, Any]:
     """Hash size and `Rule` of the options."""
     from maskmill.studies.em.select import Rule
 
-    hash_size = options.hash_size or (16 if options.scope == "all" else 8)
+    require(options, crop_size=1, min_distance=0)
+    for name in ("max_overlap", "max_padding", "max_saturated"):
+        if not 0 <= getattr(options, name, 0) <= 1:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be within 0 and 1, not {getattr(options, name):g}"
+            )
+    hash_size = options.hash_size
+    if hash_size is None:
+        hash_size = 16 if options.scope == "all" else 8
+    if not 2 <= hash_size <= 16:
+        raise ValueError(f"--hash-size must be within 2 and 16, not {hash_size}")
     radius = options.min_distance
     if radius is None:
         radius = 48 if hash_size == 16 else 12
-    elif radius < 0:
-        raise ValueError(f"--min-distance must be 0 or more, not {radius}")
     if options.scope == "all" and hash_size < 16 and not options.accept_chance:
         raise ValueError(
             f"--scope all must compare 256 bits (--hash-size 16), not {hash_size**2}: among many data sets, fewer bits "
@@ -266,6 +276,8 @@ def rule(options: argparse.Namespace) -> tuple[int, Any]:
         )
     if options.order == "quality" and not options.scores:
         raise ValueError("--order quality needs --scores")
+    if options.scores:
+        Path(options.scores).stat()  # hours before it is read
     more = {
         name: getattr(options, name)
         for name in ("min_size", "max_padding", "max_saturated")
@@ -278,7 +290,7 @@ def rule(options: argparse.Namespace) -> tuple[int, Any]:
 
 def number(text: str, name: str) -> int:
     if not text.isdecimal():
-        raise ValueError(f"{name} must be a number, not {text!r}")
+        raise ValueError(f'{name} must be a number from 0 on, or "luminance", not {text!r}')
     return int(text)
 
 
@@ -339,6 +351,8 @@ def tell(report: Report, verb: str, options: argparse.Namespace) -> int:
     if report.resumed and not options.quiet:
         print(f"{options.out}: complete already, by an earlier run of this command", file=sys.stderr)
     print(table(report))
+    if not report.counts and not report.failed:
+        print(f"maskmill em {verb}: there is nothing in the inputs that could be used", file=sys.stderr)
     _tell_problems(report, verb, options.quiet)
     return 3 if report.failed else 0
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet, add_workers, print_failures, progress_bar
+from maskmill.cli.em._shared import add_quiet, add_workers, print_failures, progress_bar, require
 
 _EPILOG = """\
 what it writes:
@@ -19,6 +19,8 @@ examples:
   maskmill em reconstruct filtered/ -vd volumes/ -sd flipbooks/
   maskmill em reconstruct filtered/ -vd a/ b/ -sd cubes/ -nz 224 --edge shift --format nrrd
   maskmill em reconstruct filtered/ -vd volumes/ -sd flipbooks/ --legacy-window --max-iou 1   (as cem-dataset does)
+
+exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the volumes that are listed as failed
 """
 
 
@@ -85,10 +87,11 @@ def add_parser(steps: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from maskmill.studies.em.reconstruct import Parameters, reconstruct
 
+    require(options, nz=1, limit=1, processes=1)
+    if not 0 < options.max_iou <= 1:
+        raise ValueError(f"--max-iou must be above 0 and at most 1, not {options.max_iou:g}")
     names = ("nz", "edge", "max_iou", "limit", "seed", "dtype", "format", "legacy_window", "columns")
     parameters = Parameters(**{name: getattr(options, name) for name in names})
-    if options.processes < 1:
-        raise ValueError(f"--processes must be 1 or more, not {options.processes}")
     with progress_bar("reconstruct", options.quiet) as report:
         summary = reconstruct(
             options.filtered,
@@ -102,6 +105,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{summary.outside:9,} windows not within their volume")
     print(f"{summary.overlapping:9,} too near to a better one")
     print(f"{summary.written:9,} sub-volumes written, {summary.resumed:,} were there before")
+    if not summary.patches and not summary.failed and not summary.ignored:
+        print(f"maskmill em reconstruct: {options.filtered}: holds no patches", file=sys.stderr)
     for exp, n in summary.orphans.items():
         print(f"maskmill em reconstruct: {exp}: no folder has this volume, of {n:,} patches", file=sys.stderr)
     if summary.ignored:

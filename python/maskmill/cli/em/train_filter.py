@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet, progress_bar
+from maskmill.cli.em._shared import add_quiet, progress_bar, require
 
 _EPILOG = """\
 what it writes:
@@ -18,6 +18,8 @@ examples:
   maskmill em train-filter to_label/labels.csv my_filter/
   maskmill em train-filter impaths.npy labels.npy my_filter/
   maskmill em train-filter labels.csv my_cnn/ --cnn --weights resnet34-imagenet.pth   (needs torch)
+
+exit codes: 0 done, 2 wrong usage or a bad file
 """
 
 
@@ -54,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     from maskmill.studies.em.labels import read_labelled
     from maskmill.studies.em.train import train
 
+    require(options, epochs=1, seed=0)
     if options.weights is not None and not options.cnn:
         raise ValueError("--weights goes with --cnn")
     with progress_bar("train-filter", options.quiet) as report:

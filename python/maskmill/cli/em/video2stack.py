@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill.cli.em._convert import channel, tell
-from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar
+from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar, require
 
 _EPILOG = """\
 examples:
@@ -52,6 +52,9 @@ def add_parser(steps: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from maskmill.studies.em.video2stack import video2stack
 
+    require(options, step=1, start=0, end=1, processes=1)
+    if options.end is not None and options.end <= options.start:
+        raise ValueError(f"--end must be above --start ({options.start}), not {options.end}")
     with progress_bar("decoding", options.quiet) as progress:
         report = video2stack(
             options.inputs,

@@ -85,6 +85,9 @@ def clean(
         fit = _Fit(images, policy, values, nonfinite, channel)
         jobs += [(image, target / group.name / image.name, fit) for image in images]
 
+    if not dry_run:
+        target.mkdir(parents=True, exist_ok=True)
+
     def work(source: Path, into: Path, fit: _Fit) -> None:
         _convert(source, None if dry_run else into, fit, in_place)
 

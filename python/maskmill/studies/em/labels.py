@@ -76,7 +76,8 @@ def _column(path: Path, name: str) -> list[str]:
     if path.suffix.lower() == ".csv":
         return [row[name] for row in _rows(path, name)]
     if path.suffix.lower() != ".npy":
-        raise FormatError(f"{path}: must be .npy or .csv, not {path.suffix or 'without suffix'}")
+        found = "a folder" if path.is_dir() else path.suffix or "without suffix"
+        raise FormatError(f"{path}: must be a table .csv or an array .npy, not {found}")
     with open(path, "rb") as file:
         try:
             array = np.load(file, allow_pickle=False)
