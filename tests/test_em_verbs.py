@@ -108,7 +108,6 @@ TABLE = {
         "dtype": [
             ("IN/type OUT", 3, "bad.tif: expected pixels of integers or floats, found complex64"),
             ("IN/type/bad.nrrd OUT", 3, "bad.nrrd: there are floats outside of 0 to 1"),
-            ("IN/good/clip.avi OUT", 3, "found a video: run maskmill em video2stack on it first"),
         ],
         "negative": [
             ("IN/neg/bad.nrrd OUT --to-uint8 cem", 3, "bad.nrrd: there are negative voxels"),
