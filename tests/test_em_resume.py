@@ -8,7 +8,11 @@ import sys
 
 import pytest
 
+from maskmill._files import FormatError
 from maskmill.io.volumes import write_volume
+from maskmill.studies.em.patchify import patchify
+from maskmill.studies.em.plan import Grid
+from maskmill.studies.em.settings import Settings
 from maskmill.studies.em.store import open_store
 from test_em_patchify import images, smooth, tree
 
@@ -71,3 +75,25 @@ def test_kill_and_resume(tmp_path, layout, runs):
         assert not (out / "work").exists()
     assert int(done.stdout) >= runs // 2  # most were really killed on their way
     assert len(open_store(tmp_path / "killed0")) == len(open_store(tmp_path / "whole0"))
+
+
+def test_after_a_power_cut(tmp_path, monkeypatch):
+    """What was renamed and is not whole is made again."""
+    write_volume(tmp_path / "v.nrrd", smooth((40, 70, 90)), spacing=(8, 8, 8))
+    settings = Settings(grid=Grid(crop=32))
+    patchify([str(tmp_path / "v.nrrd")], tmp_path / "expected", settings)
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("maskmill.studies.em.patchify.save", full)
+        with pytest.raises(OSError, match="No space"):
+            patchify([str(tmp_path / "v.nrrd")], tmp_path / "out", settings)
+    next((tmp_path / "out/patches").iterdir()).write_bytes(b"")
+    part = next((tmp_path / "out/work/parts").glob("*.parquet"))
+    part.write_bytes(b"")
+    with pytest.raises(FormatError, match="give the command again"):
+        patchify([str(tmp_path / "v.nrrd")], tmp_path / "out", settings)
+    patchify([str(tmp_path / "v.nrrd")], tmp_path / "out", settings)
+    assert tree(tmp_path / "out") == tree(tmp_path / "expected")

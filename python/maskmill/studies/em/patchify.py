@@ -8,11 +8,11 @@ was ended at any moment is resumed by giving its command again, and ends with th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from maskmill.studies.em import legacy, names, plan, tasks
 from maskmill.studies.em.inputs import Source
 from maskmill.studies.em.select import Columns, Selection, chance_hits, origin, select
 from maskmill.studies.em.settings import Settings
-from maskmill.studies.em.store import REASONS
+from maskmill.studies.em.shards import most_pages, shard_size
+from maskmill.studies.em.store import REASONS, patch_path
 from maskmill.studies.em.survey import Progress, Survey, cells_of, take
 from maskmill.studies.em.writing import Output, Run, save
 
@@ -274,7 +275,7 @@ class PatchNames:
         part = {name: column[order] for name, column in part.items()}
         changes = np.flatnonzero(np.diff(part["source"]) | np.diff(part["axis"])) + 1
         ends = [0, *changes.tolist(), len(order)]
-        for a, b in pairwise(ends if len(order) else []):
+        for a, b in itertools.pairwise(ends if len(order) else []):
             source, axis = self._sources[int(part["source"][a])], int(part["axis"][a])
             boxes = np.stack([part[name][a:b] for name in ("y0", "y1", "x0", "x1")], -1)
             length = source.shape[max(axis, 0)]
@@ -363,14 +364,21 @@ def _write(
     itemsize = max((np.dtype(source.dtype).itemsize for source in survey.sources), default=1)
     most = max(1, limits.block // (1 if itemsize == 1 else itemsize + 1))
 
+    def size(members: NDArray[np.int64]) -> int | None:
+        if settings.layout == "pickle":
+            return None
+        first = members[0]
+        height, width = (int(rows[f"{a}1"][first]) - int(rows[f"{a}0"][first]) for a in "yx")
+        return shard_size(len(members), height, width)
+
     def task(name: str, members: NDArray[np.int64]) -> tasks.ShardTask:
         part = {column: rows[column][members] for column in tasks.PLACE}
         used = {int(n): survey.sources[int(n)] for n in np.unique(part["source"])}
         texts = tuple(patch_names.take(members).tolist()) if settings.layout == "pickle" else None
         return tasks.ShardTask(str(output.path / name), used, part, limits.cache, most, texts)
 
-    missing = [(name, members) for name, members in files if not output.is_written(name)]
-    work = (task(name, members) for name, members in missing)
+    missing = [(name, members) for name, members in files if not output.is_written(name, size(members))]
+    work = itertools.starmap(task, missing)
     for done, (_, outcome) in enumerate(executor.map(tasks.stage3, work), 1):
         if isinstance(outcome, Exception):
             raise outcome
@@ -388,9 +396,6 @@ def _files(
     """Names of the files to write, each with its rows, page by page."""
     if settings.layout == "pickle":
         return _pickles(rows, kept, sources)
-    from maskmill.studies.em.shards import most_pages
-    from maskmill.studies.em.store import patch_path
-
     stored = kept[tasks.storage_order({name: rows[name][kept] for name in tasks.PLACE}, settings.grid.crop)]
     if settings.layout == "files":
         datasets = [source.dataset for source in sources]

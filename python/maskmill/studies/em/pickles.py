@@ -132,6 +132,6 @@ def write_pickle(path: str | Path, names: Sequence[str], patches: Sequence[NDArr
     """
     if len(names) != len(patches):
         raise ValueError(f"names and patches must have one length, not {len(names)} and {len(patches)}")
-    with written_whole(Path(path)) as file:
+    with written_whole(Path(path), sync=True) as file:
         # Protocol 4: what Python 3.8 to 3.13 write by default.
         pickle.dump({"names": list(names), "patches": list(patches)}, file, protocol=4)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from maskmill import hashes, patches
-from maskmill._files import written_whole
+from maskmill._files import FormatError, written_whole
 from maskmill.io.intensity import Scaling
 from maskmill.io.volumes import Volume
 from maskmill.studies.em.inputs import Source, content_digest
@@ -290,7 +290,7 @@ def _described(stats: patches.Stats) -> Columns:
 def read_parts(paths: list[Path], words: int, described: bool) -> Columns:
     """The rows of part files in natural order: by source, axis, slice, row, column."""
     schema = part_schema(words, described)
-    tables = [read_table(path, schema) for path in paths]
+    tables = [_read_part(path, schema) for path in paths]
     whole: Columns = {}
     for name, kind in schema.items():  # column by column: there are never two of all of them
         parts = [table.pop(name) for table in tables]
@@ -299,6 +299,16 @@ def read_parts(paths: list[Path], words: int, described: bool) -> Columns:
     for name in whole:
         whole[name] = whole[name][order]
     return whole
+
+
+def _read_part(path: Path, schema: dict[str, str]) -> Columns:
+    try:
+        return read_table(path, schema)
+    except FormatError as error:
+        path.unlink()  # so that it is made again
+        raise FormatError(
+            f"{path}: damaged, perhaps by a power cut: give the command again to have it made anew ({error})"
+        ) from None
 
 
 # Stage 3

@@ -189,8 +189,12 @@ class Output:
             with written_whole(note) as file:
                 file.write(selection.encode())
 
-    def is_written(self, name: str) -> bool:
-        return (self.path / name).exists()
+    def is_written(self, name: str, size: int | None = None) -> bool:
+        """Whether a file is there, of this size if that is known: a power cut may leave a part of what was renamed."""
+        try:
+            return size in (None, (self.path / name).stat().st_size)
+        except FileNotFoundError:
+            return False
 
 
 def _difference(old: Any, new: Any) -> str:
