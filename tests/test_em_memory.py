@@ -19,7 +19,7 @@ pytest.importorskip("pyarrow")
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 
 MB = 1 << 20
-SIDE = 600
+SIDE = 720
 
 # What modules and threads take is there after a first run; then so many bytes more are allowed, 0 for no limit.
 LIMITED = """
@@ -68,7 +68,7 @@ def volumes(tmp_path_factory):
 
 def test_ten_times_the_memory(volumes):
     most = (volumes / "large.nrrd").stat().st_size // 10
-    done = limited(volumes, "out", most, "--memory", "2M", "-cs", "128", "-s", "2")
+    done = limited(volumes, "out", most, "--memory", "2M", "-cs", "128", "-s", "4")
     assert done.returncode == 0, done.stderr
     store = open_store(volumes / "out")
     assert 0 < len(store) < len(store.audit["id"])
