@@ -12,6 +12,7 @@ from maskmill._files import FormatError
 from maskmill.io.volumes import write_volume
 from maskmill.studies.em.patchify import patchify
 from maskmill.studies.em.plan import Grid
+from maskmill.studies.em.select import Rule
 from maskmill.studies.em.settings import Settings
 from maskmill.studies.em.store import open_store
 from test_em_patchify import images, smooth, tree
@@ -37,18 +38,18 @@ def child(command, limit):
         os.kill(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-runs, folder, *command = sys.argv[1:]
+runs, verb, folder, *command = sys.argv[1:]
 random.seed(3)
 for number in range(3):  # what the undisturbed run takes; the first also warms the disk
     began = time.monotonic()
-    assert child(["em", "patchify", folder, f"whole{number}", *command], 0) == 0
+    assert child(["em", verb, folder, f"whole{number}", *command], 0) == 0
     whole = time.monotonic() - began
 killed = 0
 for number in range(int(runs)):
     out = f"killed{number}"
     limits = [random.uniform(0.05, 1) * whole for _ in range(random.randint(1, 3))]
-    killed += sum(child(["em", "patchify", folder, out, *command], limit) == -signal.SIGKILL for limit in limits)
-    assert child(["em", "patchify", folder, out, *command], 0) == 0
+    killed += sum(child(["em", verb, folder, out, *command], limit) == -signal.SIGKILL for limit in limits)
+    assert child(["em", verb, folder, out, *command], 0) == 0
 print(killed)
 """
 
@@ -60,8 +61,24 @@ def test_kill_and_resume(tmp_path, layout, runs):
         write_volume(tmp_path / f"in/v{number}.nrrd", smooth((70, 90, 100), number), spacing=(8, 8, 8))
     images(tmp_path / "in/flat", [(64, 64), (70, 40)])
     command = ["-cs", "32", "--memory", "1M", "--quiet", "--layout", layout]
+    kill_and_compare(tmp_path, runs, "patchify", *command)
+
+
+def test_kill_and_resume_dedupe(tmp_path):
+    for number in range(2):
+        volume = smooth((30, 40, 70), number)
+        write_volume(tmp_path / f"v{number}.nrrd", volume, spacing=(8, 8, 8))
+    keep_all = Settings(grid=Grid(crop=32), rule=Rule(radius=-1), layout="files")
+    patchify([str(path) for path in tmp_path.glob("*.nrrd")], tmp_path / "cut", keep_all)
+    (tmp_path / "in").mkdir()
+    for folder in (tmp_path / "cut").glob("v*"):
+        folder.rename(tmp_path / "in" / folder.name)
+    kill_and_compare(tmp_path, 3, "dedupe", "-cs", "32", "--quiet")
+
+
+def kill_and_compare(tmp_path, runs, verb, *command):
     done = subprocess.run(
-        [sys.executable, "-c", FORKS, str(runs), "in", *command],
+        [sys.executable, "-c", FORKS, str(runs), verb, "in", *command],
         cwd=tmp_path,
         capture_output=True,
         text=True,

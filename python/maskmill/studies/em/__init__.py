@@ -12,8 +12,8 @@ patchify                        cut, hash, deduplicate, write, in this order: `s
                                 reads, `tasks` what workers do, `select` which patches stay, `writing` the folder and
                                 its resume, `legacy` where cem-dataset differs
 dedupe                          the same choice among patches that are there already
-filter                          scores: `forest` on `features`, or `cnn`; `train` (`em train-filter`) and `train_cnn` make
-                                them, `textures` what the default one learns, `labels` what people say
+filter                          scores: `forest` on `features`, or `cnn`; `train` (`em train-filter`) and `train_cnn`
+                                make them, `textures` what the default one learns, `labels` what people say
 reconstruct                     what lies around patches: `subvolumes` chooses the boxes
 ==============================  =======================================================================================
 
