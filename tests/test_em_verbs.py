@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import errno
+import itertools
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ import pytest
 from maskmill import cli
 from maskmill.cli import em
 from maskmill.io.volumes import write_volume
+from maskmill.studies.em.report import Report, on_each
 from test_em_patchify import smooth
 
 cv2 = pytest.importorskip("cv2")
@@ -104,6 +108,7 @@ TABLE = {
         "truncated": [
             ("IN/cut/bad.nrrd OUT", 3, "bad.nrrd: expected 6912 bytes of voxels"),
             ("IN/cut/g OUT", 3, "bad.png: expected the chunk IEND"),
+            ("IN/cut/bad.avi OUT", 3, "bad.avi: expected 12 frames, found"),
         ],
         "dtype": [
             ("IN/type OUT", 3, "bad.tif: expected pixels of integers or floats, found complex64"),
@@ -695,6 +700,23 @@ def test_one_line_on_stderr(verb, line, code, message, home, tmp_path):
     )
     assert done.returncode == code
     assert (done.stdout, done.stderr.replace(str(home), "IN")) == ("", message)
+
+
+def test_ctrl_c_does_not_wait_for_the_end_of_an_input():
+    """Of two inputs one is done, whose progress is interrupted; the other has no end."""
+    report = Report()
+
+    def work(source, _into, _more):
+        if source.name == "endless":
+            for _ in report.until_stopped(itertools.repeat(None)):
+                time.sleep(0.001)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    jobs = [(Path(name), Path("out"), None) for name in ("endless", "short")]
+    with pytest.raises(KeyboardInterrupt):
+        on_each(report, jobs, work, workers=2, progress=interrupt)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")

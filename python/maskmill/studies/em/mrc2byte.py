@@ -76,7 +76,7 @@ def mrc2byte(
                 raise FileExistsError(17, "is already there: see --overwrite", str(into))
         with open_volume(source, signed=signed) as volume:
             scaling = fit_scaling(volume, policy, values, nonfinite=nonfinite)
-            _write(volume, into, scaling, bin)
+            _write(volume, into, scaling, bin, report)
 
     on_each(report, jobs, work, workers=workers, progress=progress)
     return report
@@ -113,7 +113,7 @@ def _is_mrc(path: Path) -> bool:
         )  # damaged: it is to be listed
 
 
-def _write(volume: Volume, into: Path, scaling: Scaling, factor: int) -> None:
+def _write(volume: Volume, into: Path, scaling: Scaling, factor: int, report: Report) -> None:
     shape = tuple(size // factor for size in volume.shape)
     if min(shape) < 1:
         raise ValueError(
@@ -123,7 +123,7 @@ def _write(volume: Volume, into: Path, scaling: Scaling, factor: int) -> None:
     if volume.spacing is not None:
         angstroms(volume.unit)  # refuses units that are no lengths, before anything is written
         spacing = tuple(size * factor for size in volume.spacing)
-    blocks = (scaling.apply(block) for block in _binned(volume, factor))
+    blocks = (scaling.apply(block) for block in report.until_stopped(_binned(volume, factor)))
     write_volume(into, blocks, shape, "uint8", spacing=spacing, unit=volume.unit)
 
 

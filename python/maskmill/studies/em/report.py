@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,14 @@ class Report:
     done: list[tuple[Path, Path]] = field(default_factory=list)
     failed: list[Failure] = field(default_factory=list)
     ignored: list[tuple[Path, str]] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def until_stopped(self, blocks: Iterable[T]) -> Iterator[T]:
+        """The blocks of an input, as long as nobody presses Ctrl-C: threads are not interrupted by that."""
+        for block in blocks:
+            if self._stop.is_set():
+                raise InterruptedError("stopped")
+            yield block
 
 
 def sentence(error: Exception) -> str:
@@ -64,6 +73,7 @@ def on_each(
                 if progress is not None:
                     progress(done, len(jobs), source.name)
         except BaseException:
+            report._stop.set()
             pool.shutdown(cancel_futures=True)
             raise
     for source, out, _ in jobs:

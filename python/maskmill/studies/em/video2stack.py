@@ -73,7 +73,7 @@ def video2stack(
     def work(source: Path, into: Path, _: None) -> None:
         if into.exists() and not overwrite:
             raise FileExistsError(17, "is already there: see --overwrite", str(into))
-        _convert(source, into, channel, start, end, step)
+        _convert(source, into, channel, start, end, step, report)
 
     on_each(report, jobs, work, workers=workers, progress=progress)
     return report
@@ -109,7 +109,9 @@ def _videos(inputs: Sequence[str | Path], report: Report) -> list[Path]:
     return videos
 
 
-def _convert(source: Path, into: Path, channel: Channel, start: int, end: int | None, step: int) -> None:
+def _convert(
+    source: Path, into: Path, channel: Channel, start: int, end: int | None, step: int, report: Report
+) -> None:
     # A header says how many frames follow, and containers only guess: they are counted, and read again.
     with open_video(source) as video:
         count, shape, fps = video.checked_count(), video.shape, video.fps
@@ -119,4 +121,4 @@ def _convert(source: Path, into: Path, channel: Channel, start: int, end: int | 
     notes = {} if fps is None else {"frame rate": repr(fps / step)}
     with open_video(source) as video:
         frames = video.frames(channel, start=start, end=numbers[-1] + 1, step=step)
-        write_volume(into, frames, (len(numbers), *shape), "uint8", notes=notes)
+        write_volume(into, report.until_stopped(frames), (len(numbers), *shape), "uint8", notes=notes)
