@@ -273,7 +273,7 @@ def save(
     output.complete = True
 
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 14
 """Rows of a table that are in memory at once: texts take much of it."""
 
 
