@@ -487,3 +487,19 @@ def test_grid_of_huge_sizes() -> None:
     for arguments in (((5, 5), 1 << 63), ((5, 1 << 80), 4), ((5, 5), 4, 1 << 70)):
         with pytest.raises(ValueError, match="must be at most 4611686018427387904, not"):
             patches.grid(*arguments)
+
+
+def test_long_boxes_of_nothing(backend: str) -> None:
+    boxes = [[0, 1 << 30, 0, 0], [0, 2, 0, 2]]
+    nothing, whole = patches.extract(np.ones((2, 2)), boxes, backend=backend)
+    assert nothing.shape == (1 << 30, 0)
+    assert whole.tolist() == [[1, 1], [1, 1]]
+    assert patches.stitch([nothing, whole], boxes, (2, 2), backend=backend).tolist() == whole.tolist()
+
+
+def test_fill_of_the_widest_integers(backend: str) -> None:
+    for fill in (0, (1 << 64) - 1):
+        assert (
+            patches.extract(np.zeros((1, 1), np.uint64), [[0, 1, 1, 2]], fill=fill, backend=backend)[0, 0, 0]
+            == fill
+        )

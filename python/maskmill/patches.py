@@ -219,7 +219,7 @@ def _fill(value: Any, source: NDArray[Any], channels: tuple[int, ...]) -> NDArra
     given = np.asarray(value)
     if source.dtype.kind in "ui" and given.size:
         limits = np.iinfo(source.dtype)
-        if given.dtype.kind not in "bui" or given.min() < limits.min or given.max() > limits.max:
+        if given.dtype.kind not in "bui" or int(given.min()) < limits.min or int(given.max()) > limits.max:
             raise ValueError(f"fill must fit {source.dtype}, not {value!r}")
     try:
         return np.ascontiguousarray(np.broadcast_to(given.astype(source.dtype), channels))
@@ -302,7 +302,10 @@ def stitch(
     elif out.ndim != axes + len(channels) or out.shape[axes:] != channels:
         raise ValueError(f"out must have {axes} axes and channels {channels}, not shape {out.shape}")
     _output(out, flat.dtype)
-    lengths_, index = np.unique(shapes, return_inverse=True)
+    # Boxes of nothing may be long; they need no window.
+    empty = (box[:, 1::2] == box[:, ::2]).any(1) & (box[:, 1::2] >= box[:, ::2]).all(1)
+    box = np.where(empty[:, np.newaxis], 0, box)
+    lengths_, index = np.unique(np.maximum(box[:, 1::2] - box[:, ::2], 0), return_inverse=True)
     ends = np.cumsum(lengths_)
     windows = np.concatenate([np.empty(0), *(_window(int(n), blend) for n in lengths_)])
     starts = np.ascontiguousarray((ends - lengths_)[index].reshape(shapes.shape))

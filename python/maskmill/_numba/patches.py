@@ -47,7 +47,9 @@ def patches_extract(array: Any4, boxes: Int64s, out: Any4, pad: int, fill: Any4)
     begin = 0
     for i, (low, high) in enumerate(_ranges(boxes)):
         size = high - low
-        if 0 in source.shape[:3] and pad != CONSTANT and size.prod() > 0:
+        if 0 in size:
+            continue
+        if 0 in source.shape[:3] and pad != CONSTANT:
             raise ValueError(f"box {i}: there is nothing to pad with in an empty array")
         end = begin + int(size.prod()) * channels
         patch = flat[begin:end].reshape(*size, channels)
