@@ -18,9 +18,13 @@ HashRule rule_of(const std::string& kind, const std::string& profile, const std:
                              {"phash", Kind::phash},
                              {"phash_simple", Kind::phash_simple},
                              {"whash", Kind::whash}});
-    rule.profile =
-        named<Profile>(profile, "profile",
-                       {{"imagehash", Profile::imagehash}, {"imagededup", Profile::imagededup}, {"cem", Profile::cem}});
+    rule.profile = named<Profile>(profile, "profile",
+                                  {{"imagehash", Profile::imagehash},
+                                   {"imagededup", Profile::imagededup},
+                                   {"cem", Profile::cem},
+                                   {"opencv", Profile::opencv}});
+    const bool known = rule.kind == Kind::ahash || rule.kind == Kind::phash;
+    require(rule.profile != Profile::opencv || (known && size == 8), "profile opencv has ahash and phash of size 8");
     rule.regime = regime_of(regime);
     require(size >= 2 && size <= 256, "hash_size must be within 2 and 256");
     require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");

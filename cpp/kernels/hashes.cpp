@@ -26,6 +26,19 @@ ImageSize grid_size(const HashRule& rule, ImageSize image) {
     return {s, s};
 }
 
+// ahash's bits are those of the pixels p with p * bits >= this; sum: of all pixels.
+int64_t ahash_limit(const HashRule& rule, int64_t sum) {
+    switch (rule.profile) {
+        case HashProfile::imagededup: return sum;
+        case HashProfile::opencv: {  // above the mean, rounded half to even
+            const int64_t mean = sum / rule.bits(), twice = 2 * (sum % rule.bits());
+            const bool up = twice > rule.bits() || (twice == rule.bits() && mean % 2 == 1);
+            return (mean + (up ? 1 : 0) + 1) * rule.bits();
+        }
+        default: return sum + 1;
+    }
+}
+
 }  // namespace
 
 Hasher::Hasher(const HashRule& rule, ImageSize image) : rule_(rule), image_(image) {
@@ -37,13 +50,20 @@ Hasher::Hasher(const HashRule& rule, ImageSize image) : rule_(rule), image_(imag
         }
     }
     grid_ = grid_size(rule, from);
-    resize_.emplace(from.height, from.width, grid_.height, grid_.width, Filter::lanczos, rule.regime);
+    if (rule.profile != HashProfile::opencv) {
+        resize_.emplace(from.height, from.width, grid_.height, grid_.width, Filter::lanczos, rule.regime);
+    }
     if (rule.kind == HashKind::phash || rule.kind == HashKind::phash_simple) dct_.emplace(rule);
 }
 
 void Hasher::operator()(Pixels image, uint64_t* code, HashMemory& memory) const {
     const auto pixels = static_cast<size_t>(grid_.height * grid_.width);
     memory.grid.resize(pixels);
+    if (rule_.profile == HashProfile::opencv) {
+        hashes_opencv_grid(image, grid_.height, memory.grid.data());
+        from_grid(memory.grid.data(), code, memory);
+        return;
+    }
     if (rule_.profile == HashProfile::imagededup && image.channels > 1) {
         memory.crop.resize(3 * pixels);
         for (int c = 0; c < 3; ++c) (*resize_)(image, memory.crop.data() + c * pixels, memory.resize, c);
@@ -73,7 +93,7 @@ void Hasher::from_grid(const uint8_t* grid, uint64_t* code, HashMemory& memory) 
     switch (rule_.kind) {
         case HashKind::ahash: {
             const int64_t sum = std::accumulate(grid, grid + bits, int64_t{0});
-            const int64_t least = sum + (rule_.profile == HashProfile::imagededup ? 0 : 1);
+            const int64_t least = ahash_limit(rule_, sum);
             for (int64_t i = 0; i < bits; ++i) bit[i] = grid[i] * bits >= least;
             break;
         }

@@ -5,7 +5,7 @@
 // Invariants  Bits are those of the reference, at every level, for any number of threads.
 // Reference   ImageHash 4.3 and imagededup 0.3 on Pillow, by the regime of its resizing; SciPy's DCT and PyWavelets'
 //             Haar transform in the order of their operations; OpenCV's img_hash. "cem": volume-em/cem-dataset, which
-//             first resizes to crop x crop (bilinear), then does as ImageHash.
+//             first resizes to crop x crop (bilinear), then does as ImageHash. Of "opencv", ahash and phash of 64 bits.
 // Cost        One read of the image, and the resizing (support/resample.hpp).
 #pragma once
 
@@ -103,6 +103,9 @@ class DctBits {
     std::unique_ptr<const Dct> dct_;
 };
 
+// The grid (side, side) of profile opencv.
+void hashes_opencv_grid(const Pixels& image, int64_t side, uint8_t* grid);
+
 // whash of a grid (side, side), side a power of two times size.
 void hashes_whash_bits(const uint8_t* grid, int64_t side, const HashRule& rule, HashMemory& memory);
 
@@ -114,9 +117,9 @@ class Hasher {
     void operator()(Pixels image, uint64_t* code, HashMemory& memory) const;
 
     ImageSize image() const { return image_; }
-    // The small picture whose pixels decide the bits; how a gray image is brought to it, unless it is cropped first.
+    // The small picture whose pixels decide the bits; how a gray image is brought to it, if that is one resizing by Pillow.
     ImageSize grid() const { return grid_; }
-    const Resize* direct() const { return crop_ ? nullptr : &*resize_; }
+    const Resize* direct() const { return crop_ || !resize_ ? nullptr : &*resize_; }
     void from_grid(const uint8_t* grid, uint64_t* code, HashMemory& memory) const;
 
   private:

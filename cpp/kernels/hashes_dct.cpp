@@ -322,6 +322,26 @@ double pairwise_sum(const double* p, int64_t n) {
 
 }  // namespace
 
+namespace {
+
+// OpenCV's: the mean without the DC term. Makes the block orthonormal and rounds it to floats, as OpenCV's is; its own
+// rounding errors, which depend on the processor, are not followed.
+double opencv_limit(double* block, int64_t n) {
+    const double first = std::sqrt(1.0 / static_cast<double>(16 * n)),
+                 other = std::sqrt(1.0 / static_cast<double>(8 * n));
+    double sum = 0;
+    for (int64_t y = 0; y < n; ++y) {
+        for (int64_t x = 0; x < n; ++x, ++block) {
+            *block *= (y == 0 ? first : other) * (x == 0 ? first : other);
+            *block = static_cast<float>(x == 0 && y == 0 ? 0.0 : *block);
+            sum += *block;
+        }
+    }
+    return static_cast<float>(sum / static_cast<double>(n * n));
+}
+
+}  // namespace
+
 DctBits::DctBits(const HashRule& rule) : rule_(rule), dct_(std::make_unique<const Dct>(4 * rule.size)) {}
 DctBits::~DctBits() = default;
 
@@ -361,7 +381,9 @@ void DctBits::operator()(const uint8_t* grid, HashMemory& memory) const {
         }
     }
     double limit = 0;
-    if (simple) {
+    if (rule_.profile == HashProfile::opencv) {
+        limit = opencv_limit(block, n);
+    } else if (simple) {
         limit = pairwise_sum(block, rule_.bits()) / static_cast<double>(bits);
     } else {
         const size_t skipped = rule_.profile == HashProfile::imagededup ? 1 : 0;

@@ -1,5 +1,6 @@
 #include "support/resample.hpp"
 
+#include <array>
 #include <cmath>
 
 #include "support/sine.hpp"
@@ -160,27 +161,62 @@ void ResampleAxis::operator()(const Lines& lines, uint8_t* out, ptrdiff_t line, 
     }
 }
 
+namespace {
+
+// What a thread made last, in turn. Long axes are not kept: the whole takes at most some megabytes.
+class AxisCache {
+  public:
+    std::shared_ptr<const ResampleAxis> get(int64_t inputs, int64_t outputs, Filter filter) {
+        for (const Entry& entry : entries_) {
+            if (entry.axis && entry.filter == filter && entry.axis->inputs() == inputs &&
+                entry.axis->outputs() == outputs && entry.axis->level() == simd_level()) {
+                return entry.axis;
+            }
+        }
+        auto axis = std::make_shared<const ResampleAxis>(inputs, outputs, filter);
+        if (std::max(inputs, outputs) <= kLongest) entries_[next_++ % entries_.size()] = {filter, axis};
+        return axis;
+    }
+
+  private:
+    static constexpr int64_t kLongest = 4096;
+    struct Entry {
+        Filter filter;
+        std::shared_ptr<const ResampleAxis> axis;
+    };
+    std::array<Entry, 16> entries_{};
+    size_t next_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<const ResampleAxis> resample_axis(int64_t inputs, int64_t outputs, Filter filter) {
+    thread_local AxisCache cache;
+    return cache.get(inputs, outputs, filter);
+}
+
 Resize::Resize(int64_t height, int64_t width, int64_t new_height, int64_t new_width, Filter filter, Regime regime)
-    : horizontal_(width, new_width, filter),
-      vertical_(height, new_height, filter),
+    : horizontal_(resample_axis(width, new_width, filter)),
+      vertical_(resample_axis(height, new_height, filter)),
       vertical_first_(vertical_first(height, width, new_height, new_width, regime)) {}
 
 void Resize::operator()(const Pixels& image, uint8_t* out, Memory& memory, int channel) const {
     const uint8_t* data = image.data + channel * image.channel;
-    const int64_t height = vertical_.inputs(), width = horizontal_.inputs();
-    const int64_t new_height = vertical_.outputs(), new_width = horizontal_.outputs();
+    const int64_t height = vertical_->inputs(), width = horizontal_->inputs();
+    const int64_t new_height = vertical_->outputs(), new_width = horizontal_->outputs();
     // The first pass leaves the lines of the second side by side: line l's pixel i is between[i * lines + l].
     if (vertical_first_) {
         memory.between.resize(static_cast<size_t>(new_height * width));
-        vertical_({data, image.column, image.row, static_cast<size_t>(width)}, memory.between.data(), 1, width,
-                  memory.packed);
-        horizontal_({memory.between.data(), width, 1, static_cast<size_t>(new_height)}, out, new_width, 1,
-                    memory.packed);
+        (*vertical_)({data, image.column, image.row, static_cast<size_t>(width)}, memory.between.data(), 1, width,
+                     memory.packed);
+        (*horizontal_)({memory.between.data(), width, 1, static_cast<size_t>(new_height)}, out, new_width, 1,
+                       memory.packed);
     } else {
         memory.between.resize(static_cast<size_t>(height * new_width));
-        horizontal_({data, image.row, image.column, static_cast<size_t>(height)}, memory.between.data(), 1, height,
-                    memory.packed);
-        vertical_({memory.between.data(), height, 1, static_cast<size_t>(new_width)}, out, 1, new_width, memory.packed);
+        (*horizontal_)({data, image.row, image.column, static_cast<size_t>(height)}, memory.between.data(), 1, height,
+                       memory.packed);
+        (*vertical_)({memory.between.data(), height, 1, static_cast<size_t>(new_width)}, out, 1, new_width,
+                     memory.packed);
     }
 }
 

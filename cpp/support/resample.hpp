@@ -8,6 +8,8 @@
 // Cost        n_out * (taps per output) multiply-adds per line, 3 instructions per 4 of 16 lines with AVX-512 VNNI.
 #pragma once
 
+#include <memory>
+
 #include "support/common.hpp"
 #include "support/simd.hpp"
 
@@ -59,6 +61,7 @@ class ResampleAxis {
 
     int64_t inputs() const { return inputs_; }
     int64_t outputs() const { return outputs_; }
+    Simd level() const { return level_; }
 
   private:
     int64_t inputs_, outputs_;
@@ -68,6 +71,10 @@ class ResampleAxis {
     Buffer<int64_t> start_;   // ... and where their words start
     Scratch<int32_t> words_;
 };
+
+// The axis of the level of now. Each thread keeps its last few for the calls to come: to make weights takes longer than
+// to hash one image.
+std::shared_ptr<const ResampleAxis> resample_axis(int64_t inputs, int64_t outputs, Filter filter);
 
 // Both passes, for images of one size; may be used by many threads at once.
 class Resize {
@@ -82,12 +89,12 @@ class Resize {
     // `out` is (new_height, new_width), C-contiguous. Takes one channel of the image.
     void operator()(const Pixels& image, uint8_t* out, Memory& memory, int channel = 0) const;
 
-    const ResampleAxis& horizontal() const { return horizontal_; }
-    const ResampleAxis& vertical() const { return vertical_; }
+    const ResampleAxis& horizontal() const { return *horizontal_; }
+    const ResampleAxis& vertical() const { return *vertical_; }
     bool is_vertical_first() const { return vertical_first_; }
 
   private:
-    ResampleAxis horizontal_, vertical_;
+    std::shared_ptr<const ResampleAxis> horizontal_, vertical_;
     bool vertical_first_;
 };
 

@@ -18,9 +18,12 @@ PROFILES = {
     "imagehash": (*KINDS, "colorhash"),
     "imagededup": ("ahash", "dhash", "phash", "whash"),
     "cem": KINDS,
+    "opencv": ("ahash", "phash"),
     "pdq": ("pdq", "pdq_float32"),
 }
 """The hashes that each profile has."""
+SIZES = {"imagededup": 8, "opencv": 8, "pdq": 16}
+"""The only hash_size of some profiles."""
 REGIMES = ("pillow<=12.1", "pillow12.2", "pillow13")
 CROP = 224
 
@@ -36,11 +39,11 @@ class Profile:
     kind : {"ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash"}
         Of profile "pdq": "pdq" or "pdq_float32", by the luma; see `pdq`. Of profile "imagehash" also "colorhash".
     hash_size : int
-        The code has hash_size**2 bits: 16 for profile "pdq", which is not resized by Pillow's rules. Of "colorhash"
-        it is `binbits`: the code has 14 * hash_size bits.
-    profile : {"imagehash", "imagededup", "cem", "pdq"}
+        The code has hash_size**2 bits: 8 for profiles "imagededup" and "opencv", 16 for "pdq". Of "colorhash" it is
+        `binbits`: the code has 14 * hash_size bits.
+    profile : {"imagehash", "imagededup", "cem", "opencv", "pdq"}
     resize : {"pillow13", "pillow12.2", "pillow<=12.1"}
-        Whose resizing: Pillow changed its results twice.
+        Whose resizing: Pillow changed its results twice. Profiles "opencv" and "pdq" do not resize by Pillow's rules.
     scaling : None, "dtype", "minmax" or (lo, hi)
         How other than 8-bit images were made 8-bit; None: they were not.
     crop : int
@@ -73,10 +76,9 @@ class Profile:
             object.__setattr__(self, name, int(value))
         if not 2 <= self.hash_size <= 256:
             raise ValueError(f"hash_size must be within 2 and 256, not {self.hash_size}")
-        if self.profile == "imagededup" and self.hash_size != 8:
-            raise ValueError(f"hash_size must be 8 for profile 'imagededup', not {self.hash_size}")
-        if self.profile == "pdq" and self.hash_size != 16:
-            raise ValueError(f"hash_size must be 16 for profile 'pdq', not {self.hash_size}")
+        only = SIZES.get(self.profile, self.hash_size)
+        if self.hash_size != only:
+            raise ValueError(f"hash_size must be {only} for profile {self.profile!r}, not {self.hash_size}")
         if self.kind == "colorhash" and self.hash_size > 16:
             raise ValueError(f"hash_size must be at most 16 for colorhash, not {self.hash_size}")
         if self.kind == "whash" and self.hash_size & (self.hash_size - 1):

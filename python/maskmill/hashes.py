@@ -1,4 +1,4 @@
-"""Perceptual hashes of images and of patches of volumes: the bits of ImageHash, imagededup and cem-dataset."""
+"""Perceptual hashes of images and of patches of volumes: the bits of ImageHash, imagededup, OpenCV, ..."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._hash_profile import CROP, Codes, Profile, one_of
+from maskmill._hash_profile import CROP, PROFILES, Codes, Profile, one_of
 from maskmill._images import Scaling, checked_scaling, uint8_images
 
 __all__ = [
@@ -27,12 +27,14 @@ __all__ = [
     "dihedral_canonical",
     "dihedral_distance",
     "from_hex",
+    "from_opencv",
     "pdq",
     "pdq_dihedral",
     "phash",
     "phash_simple",
     "planes",
     "to_hex",
+    "to_opencv",
     "whash",
 ]
 
@@ -56,7 +58,7 @@ def dhash(
     hash_size : int
         The code has hash_size**2 bits.
     profile : {"imagehash", "imagededup", "cem"}
-        Whose bits: see docs/hashes.md.
+        Whose bits: see docs/hashes.md. `ahash` and `phash` also have "opencv".
     resize : {"pillow13", "pillow12.2", "pillow<=12.1"}
         The Pillow whose resizing is meant. It makes no difference for square images.
     scaling : "dtype", "minmax" or (lo, hi)
@@ -486,7 +488,7 @@ def planes(
     >>> hashes.planes(volume, 2, [(0, 8, 0, 8), (0, 8, 8, 16)], [0, 5, 9]).shape
     (6, 1)
     """
-    one_of(profile, "profile", ("imagehash", "imagededup", "cem"))
+    one_of(profile, "profile", tuple(name for name in PROFILES if name != "pdq"))
     rule = Profile(hash, hash_size, profile, resize, None, CROP if crop is None else crop)
     array = np.asarray(volume)
     if array.dtype != np.uint8:
@@ -558,6 +560,39 @@ def from_hex(texts: Sequence[str], bits: int | None = None) -> Codes:
             raise ValueError(f"text {i} must have {bits} bits, not {text!r}")
         out[i] = np.frombuffer((number << (width - bits)).to_bytes(width // 8, "big"), ">u8")
     return out
+
+
+def to_opencv(codes: ArrayLike) -> NDArray[np.uint8]:
+    """Codes (N, words) as the bytes of cv2.img_hash, (N, 8 * words): there the first of eight bits is the least.
+
+    Examples
+    --------
+    >>> from maskmill import hashes
+    >>> hashes.to_opencv([[0x8000000000000003]])
+    array([[  1,   0,   0,   0,   0,   0,   0, 192]], dtype=uint8)
+    """
+    return _turned_bytes(_words(codes).astype(">u8").view(np.uint8))
+
+
+def from_opencv(octets: ArrayLike) -> Codes:
+    """Codes (N, words) from the bytes of cv2.img_hash, (N, 8 * words) uint8: the inverse of `to_opencv`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import hashes
+    >>> hashes.to_hex(hashes.from_opencv(np.array([[1, 0, 0, 0, 0, 0, 0, 192]])))
+    ['8000000000000003']
+    """
+    found = _check.integers(octets, np.dtype(np.uint8), "octets")
+    if found.ndim != 2 or found.shape[1] == 0 or found.shape[1] % 8:
+        raise ValueError(f"octets must have shape (N, 8 * words), not {found.shape}")
+    return _turned_bytes(found).view(">u8").astype(np.uint64)
+
+
+def _turned_bytes(octets: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Each with its first bit last."""
+    return np.packbits(np.unpackbits(octets, axis=1, bitorder="little"), axis=1)
 
 
 def _words(codes: ArrayLike) -> Codes:

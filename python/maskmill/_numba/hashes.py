@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._numba import _colorhash, _segments
+from maskmill._numba import _colorhash, _opencv, _segments
 from maskmill._numba._dct import dct
 from maskmill._numba._pdq import LUMAS, pdq
 from maskmill._numba._resample import BILINEAR, LANCZOS, REGIMES, resize
@@ -18,7 +18,7 @@ Image: TypeAlias = NDArray[np.uint8]
 Codes: TypeAlias = NDArray[np.uint64]
 
 KINDS = ("ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash")
-PROFILES = ("imagehash", "imagededup", "cem")
+PROFILES = ("imagehash", "imagededup", "cem", "opencv")
 
 
 class Rule(NamedTuple):
@@ -134,6 +134,8 @@ def _rule(kind: str, size: int, profile: str, regime: str, crop: int) -> Rule:
         raise ValueError("hash_size must be within 2 and 256")
     if not 1 <= crop <= 65536:
         raise ValueError("crop must be within 1 and 65536")
+    if profile == "opencv" and (kind not in ("ahash", "phash") or size != 8):
+        raise ValueError("profile opencv has ahash and phash of size 8")
     return Rule(kind, size, profile, regime, crop)
 
 
@@ -175,6 +177,8 @@ def _flat(image: Image) -> Image:
 
 def _bits(image: Image, rule: Rule) -> NDArray[np.bool_]:
     """(size, size)"""
+    if rule.profile == "opencv":
+        return _opencv.ahash_bits(image) if rule.kind == "ahash" else _opencv.phash_bits(image)
     dedup = rule.profile == "imagededup"
     if not dedup:
         image = gray(image)

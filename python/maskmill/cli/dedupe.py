@@ -61,7 +61,8 @@ def add_parser(verbs: Any) -> None:
         "--hash-size", type=int, metavar="N", help="of N x N bits, up to 16 (default: 8; pdq: always 16)"
     )
     how.add_argument(
-        "--profile", help="whose bits: imagehash, imagededup, cem (default: imagehash; pdq: its own)"
+        "--profile",
+        help="whose bits: imagehash, imagededup, cem, opencv (default: imagehash; pdq: its own)",
     )
     how.add_argument(
         "--radius",

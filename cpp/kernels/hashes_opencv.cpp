@@ -1,0 +1,54 @@
+// The small picture of OpenCV's img_hash: two pixels weighted on each axis, however much the image shrinks, and then gray.
+//
+// Reference   OpenCV 4's resize with INTER_LINEAR_EXACT, and its 8-bit gray. All of it is integers: weights of 8 fraction
+//             bits on each axis, and one rounding after both.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/hashes.hpp"
+
+namespace maskmill {
+namespace {
+
+// Output o lies between the inputs first and second; the second one weighs `weight` 256ths.
+struct Tap {
+    int64_t first, second;
+    uint32_t weight;
+};
+
+// The order of the operations in double is part of the definition.
+Tap tap(int64_t inputs, int64_t outputs, int64_t o) {
+    const double scale = 1.0 / (static_cast<double>(outputs) / static_cast<double>(inputs));
+    const double place = scale * (static_cast<double>(o) + 0.5) - 0.5;
+    const double below = std::floor(place);
+    const auto first = static_cast<int64_t>(below);
+    if (first < 0) return {0, 0, 0};
+    if (first >= inputs - 1) return {inputs - 1, inputs - 1, 0};
+    return {first, first + 1, static_cast<uint32_t>(std::nearbyint((place - below) * 256.0))};
+}
+
+}  // namespace
+
+void hashes_opencv_grid(const Pixels& image, int64_t side, uint8_t* grid) {
+    const int channels = image.channels == 1 ? 1 : 3;
+    for (int64_t y = 0; y < side; ++y) {
+        const Tap row = tap(image.height, side, y);
+        for (int64_t x = 0; x < side; ++x) {
+            const Tap column = tap(image.width, side, x);
+            uint32_t value[3];
+            for (int c = 0; c < channels; ++c) {
+                const auto mixed = [&](int64_t line) {
+                    const uint8_t* p = image.data + line * image.row + c * image.channel;
+                    return (256 - column.weight) * p[column.first * image.column] +
+                           column.weight * p[column.second * image.column];
+                };
+                const uint32_t sum = (256 - row.weight) * mixed(row.first) + row.weight * mixed(row.second);
+                value[c] = (sum + (1U << 15)) >> 16;
+            }
+            *grid++ = static_cast<uint8_t>(
+                channels == 1 ? value[0] : (9798 * value[0] + 19235 * value[1] + 3735 * value[2] + (1U << 14)) >> 15);
+        }
+    }
+}
+
+}  // namespace maskmill
