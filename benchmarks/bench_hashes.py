@@ -27,11 +27,13 @@ COLORS = Workload("20 colour images of 224 x 224", lambda _: patches(20, 3), qui
 MANY = Workload("2,000 patches of 224 x 224", lambda _: patches(2000))
 
 
-def race_of(function: Callable[..., Any]) -> Callable[[np.ndarray, Settings], Race]:
+def race_of(
+    function: Callable[..., Any], name: str = "", **options: str
+) -> Callable[[np.ndarray, Settings], Race]:
     def race(images: np.ndarray, settings: Settings) -> Race:
         race = Race(read=images.nbytes)
-        race.ours(settings, lambda backend: function(images, backend=backend))
-        rivals.enter(race, settings, f"hashes_{function.__name__}", images)
+        race.ours(settings, lambda backend: function(images, backend=backend, **options))
+        rivals.enter(race, settings, name or f"hashes_{function.__name__}", images)
         return race
 
     return race
@@ -39,6 +41,17 @@ def race_of(function: Callable[..., Any]) -> Callable[[np.ndarray, Settings], Ra
 
 for function in (hashes.dhash, hashes.ahash, hashes.phash, hashes.whash):
     CASES.add(f"hashes_{function.__name__}", FEW, MANY)(race_of(function))
+
+for function, profile in (
+    (hashes.ahash, "imagededup"),
+    (hashes.dhash, "imagededup"),
+    (hashes.phash, "imagededup"),
+    (hashes.whash, "imagededup"),
+    (hashes.ahash, "opencv"),
+    (hashes.phash, "opencv"),
+):
+    name = f"hashes_{function.__name__}_{profile}"
+    CASES.add(name, FEW)(race_of(function, name, profile=profile))
 
 for function in (hashes.pdq, hashes.colorhash):
     CASES.add(f"hashes_{function.__name__}", COLORS)(race_of(function))

@@ -45,7 +45,10 @@ class Rival:
     def version(self) -> str:
         if not self.package:  # a part of Python
             return platform.python_version()
-        return importlib.metadata.version(self.package.partition("=")[0])
+        try:
+            return importlib.metadata.version(self.package.partition("=")[0])
+        except importlib.metadata.PackageNotFoundError:  # OpenCV has four packages
+            return str(importlib.import_module(self.module.partition(".")[0]).__version__)
 
 
 def enter(race: Race, settings: Settings, operation: str, *inputs: Any) -> None:
@@ -661,6 +664,8 @@ RIVALS = (
     Rival("scikit-learn", "sklearn", "scikit-learn", cache(rivals_patches.scikit_learn)),
     Rival("torch", "torch", "torch", cache(rivals_patches.torch)),
     Rival("imagehash", "imagehash", "ImageHash", cache(rivals_hashes.imagehash)),
+    Rival("imagededup hashes", "imagededup", "imagededup", cache(rivals_hashes.imagededup)),
+    Rival("OpenCV img_hash", "cv2.img_hash", "opencv-contrib-python-headless", cache(rivals_hashes.opencv)),
     Rival("pdqhash", "pdqhash", "pdqhash", cache(rivals_hashes.pdqhash)),
     Rival("faiss", "faiss", "faiss-cpu", cache(rivals_codes.faiss)),
     Rival("faiss buckets", "faiss", "faiss-cpu", cache(rivals_codes.faiss_buckets)),

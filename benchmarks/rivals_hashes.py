@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
+
+from maskmill import hashes
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
 
@@ -14,8 +18,8 @@ def imagehash() -> dict[str, Operation]:
     import imagehash
     from PIL import Image
 
-    def codes(hashes: list[Any]) -> np.ndarray:
-        bits = np.array([found.hash.ravel() for found in hashes])
+    def codes(answers: list[Any]) -> np.ndarray:
+        bits = np.array([found.hash.ravel() for found in answers])
         padded = np.pad(bits, [(0, 0), (0, -bits.shape[1] % 64)])
         return np.packbits(padded, axis=1).view(">u8").astype(np.uint64)
 
@@ -38,6 +42,38 @@ def imagehash() -> dict[str, Operation]:
         "hashes_dhash": operation(imagehash.dhash),
         "hashes_phash": operation(imagehash.phash),
         "hashes_whash": operation(imagehash.whash),
+    }
+
+
+def imagededup() -> dict[str, Operation]:
+    for name in ("methods.cnn", "handlers.search.retrieval", "utils.plotter", "utils.models"):
+        sys.modules.setdefault(f"imagededup.{name}", MagicMock())  # what only its neural networks need
+    from imagededup.methods import hashing
+
+    def operation(encode: Callable[..., str]) -> Operation:
+        return lambda images: (lambda: [encode(image_array=image) for image in images], hashes.from_hex)
+
+    return {
+        f"hashes_{kind.lower()}_imagededup": operation(getattr(hashing, kind)(verbose=False).encode_image)
+        for kind in ("AHash", "DHash", "PHash", "WHash")
+    }
+
+
+def opencv() -> dict[str, Operation]:
+    from cv2 import img_hash
+
+    if not hasattr(img_hash, "averageHash"):  # OpenCV 5
+        return {}
+
+    def operation(function: Callable[[np.ndarray], np.ndarray]) -> Operation:
+        return lambda images: (
+            lambda: [function(image) for image in images],
+            lambda found: hashes.from_opencv(np.concatenate(found)),
+        )
+
+    return {
+        "hashes_ahash_opencv": operation(img_hash.averageHash),
+        "hashes_phash_opencv": operation(img_hash.pHash),
     }
 
 

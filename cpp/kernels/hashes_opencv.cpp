@@ -2,8 +2,8 @@
 //
 // Reference   OpenCV 4's resize with INTER_LINEAR_EXACT, and its 8-bit gray. All of it is integers: weights of 8 fraction
 //             bits on each axis, and one rounding after both.
-#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/hashes.hpp"
 
@@ -31,10 +31,11 @@ Tap tap(int64_t inputs, int64_t outputs, int64_t o) {
 
 void hashes_opencv_grid(const Pixels& image, int64_t side, uint8_t* grid) {
     const int channels = image.channels == 1 ? 1 : 3;
+    std::vector<Tap> columns;
+    for (int64_t x = 0; x < side; ++x) columns.push_back(tap(image.width, side, x));
     for (int64_t y = 0; y < side; ++y) {
         const Tap row = tap(image.height, side, y);
-        for (int64_t x = 0; x < side; ++x) {
-            const Tap column = tap(image.width, side, x);
+        for (const Tap& column : columns) {
             uint32_t value[3];
             for (int c = 0; c < channels; ++c) {
                 const auto mixed = [&](int64_t line) {
