@@ -10,7 +10,7 @@ import numpy as np
 from fuzzing.patches import slices, tiles
 from fuzzing.rubbish import DTYPES, EXTREMES, NOT_NUMBERS, agree, any_machine, array, attempt, integer, length
 from maskmill import hashes
-from maskmill._hash_profile import KINDS, PROFILES, REGIMES
+from maskmill._hash_profile import KINDS, PROFILES, REGIMES, SIZES
 
 SIDES = [1, 1, 2, 3, 4, 5, 8, 9, 15, 16, 17, 31, 32, 33, 64, 65, 100, 129, 224, 257]
 LONG = [700, 2000, 5000]
@@ -63,7 +63,7 @@ def try_images(rng: random.Random) -> None:
     given, size, profile = images(rng), size_of(rng), rng.choice([*PROFILES, "imagehash", "cem"])
     kind = rng.choice(KINDS)
     if rng.random() < 0.8:
-        size = {"imagededup": 8, "pdq": 16}.get(profile, size)
+        size = SIZES.get(profile, size)
         kind = rng.choice(PROFILES[profile])
         if kind == "whash" and isinstance(size, int):
             size = 1 << max(1, min(size, 32)).bit_length() - 1
@@ -75,12 +75,11 @@ def try_images(rng: random.Random) -> None:
         return
     scale = scaling(rng)
 
-    def codes(name: str) -> Any:
-        return hashes.Profile(kind, size, profile, regime, scale, crop).codes(given, backend=name)
-
-    found = agree(codes)
-    if not isinstance(found, str) and profile != "pdq":
-        bits = int(size) ** 2
+    found = agree(
+        lambda name: hashes.Profile(kind, size, profile, regime, scale, crop).codes(given, backend=name)
+    )
+    if not isinstance(found, str):
+        bits = hashes.Profile(kind, size, profile, regime, scale, crop).bits
         assert np.array_equal(hashes.from_hex(hashes.to_hex(found, bits), bits), found)
 
 
