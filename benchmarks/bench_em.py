@@ -18,7 +18,7 @@ from . import rivals, rivals_em
 from .measure import OURS, Cases, Race, Settings
 from .workloads import Workload
 
-CASES = Cases("em", needs_core=True)
+CASES = Cases("em", needs_core=True, needs=("nrrd", "pyarrow"))
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import gc
+import importlib.util
 import itertools
 import sys
 import time
@@ -306,13 +307,21 @@ class Case:
 class Cases:
     """The rows of one kernel; a decorator adds them."""
 
-    def __init__(self, kernel: str, *, needs_core: bool = False) -> None:
+    def __init__(self, kernel: str, *, needs_core: bool = False, needs: Sequence[str] = ()) -> None:
         self.kernel = kernel
         self.needs_core = needs_core  # has no Numba twin
+        self.needs = needs  # optional packages
         self.all: list[Case] = []
 
     def __iter__(self) -> Iterator[Case]:
         return iter(self.all)
+
+    @property
+    def can_run(self) -> bool:
+        from maskmill import _backend
+
+        core = not self.needs_core or _backend.why_missing("cpp") is None
+        return core and all(importlib.util.find_spec(module) for module in self.needs)
 
     def add(self, operation: str, *workloads: Any) -> Callable[[Any], Any]:
         """The function takes the workload's value and the settings, and returns a race."""

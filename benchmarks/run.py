@@ -46,7 +46,7 @@ def cases(only: Sequence[str] | None = None, *, quick: bool = False) -> list[Cas
     every: list[Case] = []
     for name in KERNELS:
         made = importlib.import_module(f"{__package__}.bench_{name}").CASES
-        if not (made.needs_core and _backend.why_missing("cpp")):
+        if made.can_run:
             every += made
     for word in only or ():
         if not any(_fits(case, word) for case in every):
