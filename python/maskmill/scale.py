@@ -139,18 +139,29 @@ class Dask:
         futures = self._client.map(function, tasks, pure=False)
         waiting = {future: index for index, future in enumerate(futures)}
         del futures
+        lost = []
         try:
             for future in distributed.as_completed(list(waiting), loop=self._client.loop):
                 index = waiting.pop(future)
                 error = future.exception()
                 if isinstance(error, distributed.KilledWorker):
-                    error = _jobs.WorkerLost(
-                        f"its worker died {error.allowed_failures + 1} times (killed, or out of memory?)"
-                    )
-                yield index, error or future.result()
+                    lost.append(index)
+                else:
+                    yield index, error or future.result()
+            # Dask suspects all that a worker held when it died. Alone, only those that kill it fail again.
+            for index in lost:
+                yield index, self._alone(function, tasks[index])
         finally:
             if waiting:
                 self._client.cancel(list(waiting))
+
+    def _alone(self, function: Function, task: Any) -> Any:
+        future = self._client.submit(function, task, pure=False)
+        error = future.exception()
+        if isinstance(error, need("distributed", "dask").KilledWorker):
+            times = error.allowed_failures + 1
+            return _jobs.WorkerLost(f"its worker died {times} times (killed, or out of memory?)")
+        return error or future.result()
 
     def __enter__(self) -> Dask:
         return self
