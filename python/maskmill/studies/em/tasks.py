@@ -27,7 +27,7 @@ from maskmill.io.volumes import Volume
 from maskmill.studies.em.inputs import Source, content_digest
 from maskmill.studies.em.names import FLAT_IMAGE
 from maskmill.studies.em.pickles import write_pickle
-from maskmill.studies.em.plan import Cells, box_of, runs, union
+from maskmill.studies.em.plan import Cells, box_of, good_read, runs, union
 from maskmill.studies.em.shards import write_shard
 from maskmill.studies.em.tables import read_table, write_table
 
@@ -241,7 +241,7 @@ def _rows(
 ) -> Columns:
     axis, slices = int(cells.axis[0]), cells.slices()
     tiles, planes = _in_block(axis, cells.tile, slices, start)
-    codes = _codes(block, axis, tiles, planes, task)
+    codes = hashes.planes(block, axis, tiles, planes, hash_size=task.hash_size, crop=task.crop)
     stats = patches.stats(block, axis, tiles, planes, padding=task.padding) if task.described else None
     n = len(slices)
     place = cells.tile.repeat(n, 0)
@@ -253,28 +253,6 @@ def _rows(
         **{f"code{word}": codes[:, word] for word in range(codes.shape[1])},
         **({} if stats is None else _described(stats)),
     }
-
-
-def _codes(
-    block: NDArray[np.uint8],
-    axis: int,
-    tiles: NDArray[np.int64],
-    slices: NDArray[np.int64],
-    task: HashTask,
-) -> NDArray[np.uint64]:
-    """Codes of patches, tile by tile."""
-    if axis < 2:
-        return hashes.planes(block, axis, tiles, slices, hash_size=task.hash_size, crop=task.crop)
-    # Pixels of a yz slice lie far apart: it pays to bring those of many slices together first.
-    whole = np.array([[0, tiles[0, 1] - tiles[0, 0], 0, tiles[0, 3] - tiles[0, 2]]])
-    codes = []
-    for tile in tiles:
-        out = _scratch("planes", (1, len(slices), int(whole[0, 1]), int(whole[0, 3])))
-        planes = patches.planes(block, axis, tile[None], slices, out=out)[0]
-        codes.append(
-            hashes.planes(planes, 0, whole, np.arange(len(slices)), hash_size=task.hash_size, crop=task.crop)
-        )
-    return np.concatenate(codes)
 
 
 def _described(stats: patches.Stats) -> Columns:
@@ -359,7 +337,8 @@ def cut(rows: Columns, task: ShardTask) -> Iterator[NDArray[np.uint8]]:
     number = rows["source"][starts]
     for first, last in _same(number):
         source = task.sources[int(number[first])]
-        for a, b in runs(around[first:last], task.most):
+        side = int((keys[starts[first:last], 3::2] - keys[starts[first:last], 2::2]).max())
+        for a, b in runs(around[first:last], good_read(source.shape, source.chunks, side, task.most)):
             whole, held = union(around[first + a : first + b]), None
             for start, end in pieces[first + a : first + b]:
                 found = held or _blocks.find(source, union(box[start:end]))
