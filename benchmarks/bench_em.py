@@ -73,7 +73,7 @@ def _patchify(cut: Cut, out: Path, **given: Any) -> Any:
 @CASES.add("em_patchify", SMALL, LARGE)
 def em_patchify(cut: Cut, settings: Settings) -> Race:
     race = Race(read=cut.bytes, must_equal_pycocotools=False)
-    ours, theirs = cut.out / "legacy", cut.out / "theirs"
+    ours, theirs = (cut.out / f"{cut.volume.stem}-{whose}" for whose in ("ours", "theirs"))
     race.add(OURS, lambda: _patchify(cut, ours, legacy=True), lambda _: rivals_em.read(ours))
     rivals.enter(race, settings, "em_patchify", cut.volume, theirs, cut.crop)
     return race
