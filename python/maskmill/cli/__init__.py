@@ -18,7 +18,8 @@ _EPILOG = """\
 start here:
   maskmill demo                         see it all on real data
   maskmill eval gt.json results.json    COCO's twelve lines
-  maskmill dedupe photos                near-duplicate images
+  maskmill dedupe photos                near-duplicate images; nothing is changed
+  maskmill em run raw/ training/        volumes, videos and images to a training set
   maskmill VERB --help                  what a verb does, with examples
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
@@ -28,7 +29,7 @@ exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="maskmill",
-        description="Run-length masks, polygons and COCO evaluation at memory speed.",
+        description="The data side of image segmentation: masks, COCO evaluation, patches, near-duplicates.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
