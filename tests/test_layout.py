@@ -142,7 +142,7 @@ LEVELS = [
     },
     {"patches"},
     {"masks"},
-    {"coco_json"},
+    {"coco_json", "dataset"},
     {"pycocotools", "io"},
     {"dedupe"},
     {"studies"},
@@ -155,7 +155,13 @@ LEVELS = [
 """A file may import from levels below its own, and from its own folder."""
 
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-HOME = {"Masks": "masks", "FormatError": "_files", "use_backend": "_backend", "__version__": "_version"}
+HOME = {
+    "Masks": "masks",
+    "Dataset": "dataset",
+    "FormatError": "_files",
+    "use_backend": "_backend",
+    "__version__": "_version",
+}
 """Where the names live that maskmill itself gives out."""
 
 

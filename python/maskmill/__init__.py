@@ -2,6 +2,7 @@
 
 `Masks` holds many masks and does everything with them; the modules `rle`, `setops`, `geometry`, `overlap`,
 `morphology`, `polygons` and `outlines` are the same on plain arrays; `coco_json` reads and writes COCO files.
+`Dataset` is an annotated data set of whatever format, which `maskmill.io` reads and writes.
 `maskmill.pycocotools` takes the place of pycocotools.
 """
 
@@ -22,6 +23,7 @@ from maskmill import (
 )
 from maskmill._backend import BackendError, use_backend
 from maskmill._files import FormatError
+from maskmill.dataset import Dataset
 from maskmill.masks import Masks
 from maskmill.polygons import Polygons
 
@@ -40,6 +42,7 @@ else:
 
 __all__ = [
     "BackendError",
+    "Dataset",
     "FormatError",
     "Masks",
     "Polygons",

@@ -1,0 +1,218 @@
+"""What readers of annotations share: JSON that may be hostile, fields of the right kind, names of files that stay where
+they should."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskmill._files import FormatError
+from maskmill.dataset import Reference
+from maskmill.io.images import read_image
+from maskmill.io.sizes import image_size
+
+__all__ = ["Images", "load_json", "load_text", "parse_json", "safe_name"]
+
+MAX_SIDE = 1 << 24
+"""Sides of images above this are taken for mistakes (the largest scanners give a million pixels)."""
+
+
+def load_text(path: Path, encoding: str = "utf-8-sig") -> str:
+    """A text file, of which a byte order mark is no part."""
+    data = path.read_bytes()
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{path}: expected text in {encoding.removesuffix('-sig')}, found byte 0x{data[error.start]:02x} "
+            f"at {error.start}"
+        ) from None
+
+
+def load_json(path: Path) -> Any:
+    """A JSON file: UTF-8, with or without a byte order mark; NaN and Infinity are read, for the fields' own checks."""
+    return parse_json(path.read_bytes(), str(path))
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """JSON text; `where` names it in errors."""
+    import orjson
+
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{where}: expected JSON, found bytes that are no UTF-16 ({error})") from None
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if b"NaN" not in data and b"Infinity" not in data:
+            raise FormatError(f"{where}: expected JSON ({error})") from None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{where}: expected JSON ({error})") from None
+
+
+# Fields. `where` is the file and the item, such as "a.json: images[3]"; the field's name is added to it.
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def wrong(where: str, expected: str, found: Any) -> FormatError:
+    """The error that says what was expected, and what was found."""
+    return FormatError(f"{where}: expected {expected}, found {_shown(found)}")
+
+
+def mapping(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong(where, "an object", value)
+    return value
+
+
+def sequence(value: Any, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise wrong(where, "an array", value)
+    return value
+
+
+def text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise wrong(where, "text", value)
+    return value
+
+
+def number(value: Any, where: str, *, low: float = -1e9, high: float = 1e9) -> float:
+    """A finite number within limits; text that is one is accepted, as some tools write it."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise wrong(where, "a number", value) from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise wrong(where, "a number", value)
+    if not (low <= value <= high):
+        raise wrong(where, f"a number from {low:g} to {high:g}", value)
+    return float(value)
+
+
+def integer(value: Any, where: str, *, low: int = -(2**63), high: int = 2**63 - 1) -> int:
+    """A whole number within limits; 3.0 and "3" are accepted, as some tools write them."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d{1,19}\s*", value):
+        value = int(value)
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong(where, "a whole number", value)
+    if not low <= value <= high:
+        raise wrong(where, f"a whole number from {low} to {high}", value)
+    return value
+
+
+def side(value: Any, where: str) -> int:
+    """Height or width of an image."""
+    return integer(value, where, low=0, high=MAX_SIDE)
+
+
+def vertices(xs: Any, ys: Any, where: str) -> NDArray[np.float64]:
+    """(K, 2) from two arrays of numbers."""
+    made = []
+    for name, values in (("x", xs), ("y", ys)):
+        items = sequence(values, f"{where} ({name})")
+        try:
+            array = np.asarray(items, np.float64)
+            fine = array.ndim == 1 and bool((np.abs(array) <= 1e9).all())
+        except (TypeError, ValueError, OverflowError):
+            fine = False
+        if not fine:
+            for i, value in enumerate(items):
+                number(value, f"{where} ({name}[{i}])")
+            array = np.asarray([float(value) for value in items])
+        made.append(array)
+    if len(made[0]) != len(made[1]):
+        raise FormatError(f"{where}: expected as many x as y, found {len(made[0])} and {len(made[1])}")
+    return np.stack(made, 1)
+
+
+# Names of files
+
+
+def safe_name(name: str, where: str) -> PurePosixPath:
+    """A relative path that stays below the folder it is put into; either slash.
+
+    Raises
+    ------
+    FormatError
+        On absolute paths, drives, "..", and characters that no file name has.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts or path.is_absolute() or ".." in path.parts or re.match(r"^[A-Za-z]:", name):
+        raise wrong(where, "the name of a file below its folder", name)
+    if any(ord(c) < 32 for c in name):
+        raise wrong(where, "a file name without control characters", name)
+    return path
+
+
+def read_pixels(path: str, field: str) -> NDArray[Any]:
+    """`Reference` reader of image files."""
+    return read_image(path)
+
+
+class Images:
+    """Finds the pictures that annotations name, never outside the folders it was given.
+
+    Parameters
+    ----------
+    folders : paths
+        Where to look, first come first served. Names are tried as they are, then by their last part alone, as
+        annotations often name folders of other machines.
+    """
+
+    def __init__(self, *folders: Path | None) -> None:
+        self._folders = [folder for folder in folders if folder is not None]
+
+    def find(self, name: str) -> Path | None:
+        """The file of this name, None if there is none."""
+        if not name or "\0" in name or len(name) > 4096:
+            return None
+        plain = PurePosixPath(name.replace("\\", "/"))
+        tries = [plain.name]
+        if not plain.is_absolute() and ".." not in plain.parts and ":" not in plain.parts[0]:
+            tries.insert(0, str(plain))
+        for folder in self._folders:
+            for part in dict.fromkeys(tries):
+                try:
+                    if part and (folder / part).is_file():
+                        return folder / part
+                except OSError:  # a name too long for the system is the name of no file
+                    continue
+        return None
+
+    def reference(self, name: str) -> Reference | None:
+        """Where the picture of this name is, None if it is not there."""
+        found = self.find(name)
+        return None if found is None else Reference(str(found), "", read_pixels)
+
+    def size(self, name: str) -> tuple[int, int]:
+        """(height, width) by the picture's header, (0, 0) if it is not there."""
+        found = self.find(name)
+        return (0, 0) if found is None else image_size(found)
+
+
+def keep_unknown(item: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any] | None:
+    """What a reader does not know of, to be kept as attributes; None if there is nothing."""
+    rest = {key: value for key, value in item.items() if key not in known}
+    return rest or None
