@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from maskmill.cli.em._shared import require
+from maskmill.cli._shared import require
 from maskmill.studies.em.crop import Job, Outcome, run_jobs
 from maskmill.studies.em.plans import Wish
 

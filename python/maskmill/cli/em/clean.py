@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from maskmill.cli._shared import add_quiet, progress_bar, require
 from maskmill.cli.em._convert import SCALING, add_scaling, channel, tell
-from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar, require, require_grey
+from maskmill.cli.em._shared import add_workers, require_grey
 
 _EPILOG = f"""\
 examples:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import require
+from maskmill.cli._shared import require
 
 _EPILOG = """\
 examples:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet
+from maskmill.cli._shared import add_quiet
 from maskmill.cli.em.patchify import add_rule, bar, rule, tell
 
 _EPILOG = """\

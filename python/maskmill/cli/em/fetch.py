@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskmill.cli.em._shared import require
+from maskmill.cli._shared import require
 
 if TYPE_CHECKING:
     from maskmill.studies.em.fetch import Row

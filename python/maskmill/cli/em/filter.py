@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet, add_workers, print_failures, progress_bar, require
+from maskmill.cli._shared import add_quiet, progress_bar, require
+from maskmill.cli.em._shared import add_workers, print_failures
 
 _EPILOG = """\
 what it writes:

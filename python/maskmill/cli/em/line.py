@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet
+from maskmill.cli._shared import add_quiet
 
 _EPILOG = """\
 examples:

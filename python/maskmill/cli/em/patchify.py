@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskmill.cli.em._shared import add_quiet, require, require_grey
+from maskmill.cli._shared import add_quiet, require
+from maskmill.cli.em._shared import require_grey
 
 if TYPE_CHECKING:
     from maskmill.studies.em.patchify import Report
@@ -336,7 +337,7 @@ def bar(quiet: bool) -> Any:
     """A bar on stderr; as a context manager it gives what `patchify` tells its progress to, or None."""
     from contextlib import contextmanager
 
-    from maskmill.cli.em._shared import progress_bar
+    from maskmill.cli._shared import progress_bar
 
     @contextmanager
     def shown() -> Any:

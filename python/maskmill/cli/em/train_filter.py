@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from maskmill.cli.em._shared import add_quiet, progress_bar, require
+from maskmill.cli._shared import add_quiet, progress_bar, require
 
 _EPILOG = """\
 what it writes:

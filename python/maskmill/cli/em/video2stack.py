@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from maskmill.cli._shared import add_quiet, progress_bar, require
 from maskmill.cli.em._convert import channel, tell
-from maskmill.cli.em._shared import add_quiet, add_workers, progress_bar, require
+from maskmill.cli.em._shared import add_workers
 
 _EPILOG = """\
 examples:
