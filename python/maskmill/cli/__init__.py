@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from maskmill._version import __version__
 
-VERBS = ("eval", "dedupe", "em", "demo", "bench", "doctor")
+VERBS = ("eval", "dedupe", "em", "zircon", "demo", "bench", "doctor")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -20,6 +20,7 @@ start here:
   maskmill eval gt.json results.json    COCO's twelve lines
   maskmill dedupe photos                near-duplicate images; nothing is changed
   maskmill em run raw/ training/        volumes, videos and images to a training set
+  maskmill zircon info project/         what a mosaic project of laser shots holds
   maskmill VERB --help                  what a verb does, with examples
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     module = importlib.import_module(f"maskmill.cli.{options.verb}")
-    name = " ".join(["maskmill", options.verb, *filter(None, [getattr(options, "em_verb", None)])])
+    name = " ".join(["maskmill", options.verb, *filter(None, [getattr(options, "step", None)])])
     try:
         return int(module.run(options))
     except BrokenPipeError:
