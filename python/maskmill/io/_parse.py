@@ -179,10 +179,13 @@ class Images:
     folders : paths
         Where to look, first come first served. Names are tried as they are, then by their last part alone, as
         annotations often name folders of other machines.
+    sizes : mapping, optional
+        (height, width) by file name, or by its last part with or without suffix: for pictures that are not there.
     """
 
-    def __init__(self, *folders: Path | None) -> None:
+    def __init__(self, *folders: Path | None, sizes: Mapping[str, tuple[int, int]] | None = None) -> None:
         self._folders = [folder for folder in folders if folder is not None]
+        self._sizes = dict(sizes or {})
 
     def find(self, name: str) -> Path | None:
         """The file of this name, None if there is none."""
@@ -207,7 +210,13 @@ class Images:
         return None if found is None else Reference(str(found), "", read_pixels)
 
     def size(self, name: str) -> tuple[int, int]:
-        """(height, width) by the picture's header, (0, 0) if it is not there."""
+        """(height, width) as `sizes` says or the picture's header, (0, 0) if neither does."""
+        if self._sizes:
+            plain = PurePosixPath(name.replace("\\", "/"))
+            for key in (name, plain.name, plain.stem):
+                if key in self._sizes:
+                    h, w = self._sizes[key]
+                    return side(h, f"sizes[{key!r}]"), side(w, f"sizes[{key!r}]")
         found = self.find(name)
         return (0, 0) if found is None else image_size(found)
 

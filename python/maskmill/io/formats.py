@@ -206,7 +206,8 @@ def write(
     format : str, optional
         A name of `formats`; by the suffix of `path` by default.
     compare : bool
-        Read back what was written and compare it pixel by pixel; otherwise the report only counts instances.
+        Read back what was written and compare it pixel by pixel; otherwise the report only counts instances. The reader
+        gets those options of the writer that it has, too, and the images' sizes if it has the option `sizes`.
     **options
         Of the format's writer, as `help(maskmill.io.<format>.write)` tells.
     """
@@ -224,6 +225,13 @@ def write(
     if not compare or not found.reads:
         return counted(dataset, rows, found.name)
     known = inspect.signature(found.module.read).parameters
-    return compared(
-        dataset, found.module.read(file, **{k: v for k, v in options.items() if k in known}), rows, found.name
-    )
+    said = {"sizes": _known_sizes(dataset), **options}
+    after = found.module.read(file, **{k: v for k, v in said.items() if k in known})
+    return compared(dataset, after, rows, found.name)
+
+
+def _known_sizes(dataset: Dataset) -> dict[str, tuple[int, int]]:
+    """(height, width) by file name, for readers of formats that do not hold them."""
+    images = dataset.images
+    columns = (images[name].tolist() for name in ("file_name", "height", "width"))
+    return {name: (h, w) for name, h, w in zip(*columns, strict=True) if name and h and w}
