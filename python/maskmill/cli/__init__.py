@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from maskmill._version import __version__
 
-VERBS = ("eval", "dedupe", "em", "zircon", "demo", "bench", "doctor")
+VERBS = ("eval", "dedupe", "em", "zircon", "flakes", "demo", "bench", "doctor")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -21,6 +21,7 @@ start here:
   maskmill dedupe photos                near-duplicate images; nothing is changed
   maskmill em run raw/ training/        volumes, videos and images to a training set
   maskmill zircon info project/         what a mosaic project of laser shots holds
+  maskmill flakes build masks/ WSe2/    photos and masks of 2D materials to a training set
   maskmill VERB --help                  what a verb does, with examples
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file

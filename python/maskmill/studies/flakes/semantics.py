@@ -104,6 +104,7 @@ def semantic(
 
 def instances(
     folder: str | Path,
+    images: str | Path | None = None,
     *,
     min_area: int = 0,
     connectivity: int = 4,
@@ -113,6 +114,9 @@ def instances(
 
     Parameters
     ----------
+    folder : semantic masks
+    images : folder of photos, optional
+        Images are named as the photos of the same stems; as the masks by default.
     min_area : parts of fewer pixels are left out
     connectivity : {4, 8}
         With 8, flakes that touch at a corner become one.
@@ -134,6 +138,8 @@ def instances(
         sizes.append(image.shape)
         if progress is not None:
             progress(done, len(paths), path.name)
+    photos = {} if images is None else pictures_of(Path(images))
+    file_names = [photos.get(path.stem, path).name for path in paths]
     number = np.concatenate(classes)
     names = {int(i): f"Class {i}" for i in np.unique(number)} or {1: "Class 1"}
-    return with_classes(of_masks([path.name for path in paths], masks, sizes), number, names)
+    return with_classes(of_masks(file_names, masks, sizes), number, names)
