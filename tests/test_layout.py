@@ -148,7 +148,7 @@ LEVELS = [
     {"studies"},
     {"scale"},
     {"", "evaluate"},  # "" is maskmill itself
-    {"plot", "demo", "benchmarks"},
+    {"plot", "demo", "benchmarks", "fetch"},
     {"cli"},
     {"__main__"},
 ]
