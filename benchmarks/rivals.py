@@ -21,7 +21,7 @@ import numpy as np
 
 from maskmill import Masks
 
-from . import rivals_codes, rivals_em, rivals_hashes, rivals_patches
+from . import rivals_codes, rivals_em, rivals_hashes, rivals_measures, rivals_patches
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -562,6 +562,7 @@ def _skimage() -> dict[str, Operation]:
         "polygons_rasterize_even_odd": polygons,
         "polygons_simplify": simplify,
         "outlines_trace": trace,
+        **rivals_measures.scikit_image(),
     }
 
 
@@ -672,6 +673,7 @@ RIVALS = (
     Rival("usearch", "usearch", "usearch", cache(rivals_codes.usearch)),
     Rival("imagededup", "imagededup", "imagededup", cache(rivals_codes.imagededup)),
     Rival("cem-dataset", "SimpleITK", "SimpleITK", cache(rivals_em.cem_dataset)),
+    Rival("colab_zirc_dims", "skimage", "scikit-image", cache(rivals_measures.colab_zirc_dims)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

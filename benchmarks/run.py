@@ -25,6 +25,7 @@ KERNELS = (
     "morphology",
     "polygons",
     "outlines",
+    "measures",
     "patches",
     "hashes",
     "hamming",

@@ -213,6 +213,30 @@ CROWD = Workload("1 label image, 4,096 instances", _crowd)
 LABELS = (NUCLEI_FEW, NUCLEI, CROWD)
 
 
+def _grains(n: int, height: int, width: int) -> np.ndarray:
+    """Grains of 25 to 150 pixels with rough outlines, which do not overlap."""
+    rng = _rng(14)
+    labels = np.zeros((height, width), np.uint16)
+    y, x = np.mgrid[:height, :width]
+    value = 1
+    while value <= n:
+        cy, cx, turn = rng.uniform(0, height), rng.uniform(0, width), rng.uniform(0, np.pi)
+        half = rng.uniform(12, 70)
+        u = (x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)
+        v = (y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)
+        angle = np.arctan2(v, u)
+        rough = 1 + 0.08 * np.sin(5 * angle + turn) + 0.04 * np.sin(17 * angle)
+        grain = np.hypot(u / half, v / (half * rng.uniform(0.35, 0.9))) < rough
+        if grain.sum() > 200 and not labels[grain].any():
+            labels[grain] = value
+            value += 1
+    return labels
+
+
+GRAINS_FEW = Workload("5 grains of 256 x 320", lambda _: _grains(5, 256, 320), quick=True, small=True)
+GRAINS = Workload("60 grains of 1,024 x 1,280", lambda _: _grains(60, 1024, 1280))
+
+
 # Polygons
 
 

@@ -136,6 +136,7 @@ LEVELS = [
         "overlap",
         "morphology",
         "outlines",
+        "measures",
         "_picture",
         "hashes",
         "hamming",
@@ -148,7 +149,7 @@ LEVELS = [
     {"studies"},
     {"scale"},
     {"", "evaluate"},  # "" is maskmill itself
-    {"plot", "demo", "benchmarks", "fetch"},
+    {"plot", "demo", "benchmarks"},
     {"cli"},
     {"__main__"},
 ]

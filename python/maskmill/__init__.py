@@ -1,7 +1,8 @@
 """Run-length masks, polygons and COCO evaluation at memory speed.
 
 `Masks` holds many masks and does everything with them; the modules `rle`, `setops`, `geometry`, `overlap`,
-`morphology`, `polygons` and `outlines` are the same on plain arrays; `coco_json` reads and writes COCO files.
+`morphology`, `polygons`, `outlines` and `measures` are the same on plain arrays; `coco_json` reads and writes
+COCO files.
 `Dataset` is an annotated data set of whatever format, which `maskmill.io` reads and writes.
 `maskmill.pycocotools` takes the place of pycocotools.
 """
@@ -13,6 +14,7 @@ from maskmill import (
     geometry,
     hamming,
     hashes,
+    measures,
     morphology,
     outlines,
     overlap,
@@ -51,6 +53,7 @@ __all__ = [
     "geometry",
     "hamming",
     "hashes",
+    "measures",
     "morphology",
     "outlines",
     "overlap",

@@ -172,6 +172,15 @@ def outlines_trace(
     every ring by itself, under COCO's rule, is a part of the mask and their union is the mask.
     """
 
+# measures
+def measures_table(
+    counts: _Counts, offsets: _Offsets, sizes: _Sizes, largest: bool, pixels: _Float64s
+) -> tuple[_Int64s, _Float64s]:
+    """-> (N, 15) counts and (N, 14) lengths, with the columns of cpp/kernels/measures.hpp; an empty mask has 0 and NaN.
+
+    pixels: (N, 2), width and height of a pixel, for rectangles and Feret diameters. largest: of each mask its largest
+    8-connected component alone."""
+
 # patches
 def patches_extract(
     array: NDArray[Any], boxes: _Int64s, out: NDArray[Any], pad: int, fill: NDArray[Any]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskmill import _check, geometry, morphology, outlines, overlap, patches, rle, setops
+from maskmill import _check, geometry, measures, morphology, outlines, overlap, patches, rle, setops
 from maskmill import polygons as polygons_
 from maskmill.polygons import Polygons
 
@@ -111,7 +111,7 @@ class Masks:
         Parameters
         ----------
         sizes : one (height, width) or (N, 2)
-        rule : {"coco", "even-odd", "non-zero", "skimage", "labelme"}
+        rule : {"coco", "even-odd", "non-zero"}
             As in `maskmill.polygons.rasterize`.
         """
         counts, offsets, size = polygons_.rasterize(polygons, sizes, rule)
@@ -271,6 +271,11 @@ class Masks:
         ranked = self[order]
         kept: NDArray[np.int64] = order[overlap.nms(*ranked._arrays, threshold)]
         return kept
+
+    def measure(self, *, scale: ArrayLike = 1.0, largest: bool = False) -> dict[str, NDArray[Any]]:
+        """Areas, axes, perimeters, rectangles, Feret diameters ... of each mask, as a dict of columns; see
+        `maskmill.measures.measure`."""
+        return measures.measure(self, scale=scale, largest=largest)
 
     # Set operations
 

@@ -43,6 +43,7 @@ from maskmill._numba.matching import (
     matching_oks_means,
     matching_text_iou,
 )
+from maskmill._numba.measures import measures_table
 from maskmill._numba.morphology import (
     morphology_boundary,
     morphology_components,
@@ -105,6 +106,7 @@ __all__ = [
     "matching_oks_exponents",
     "matching_oks_means",
     "matching_text_iou",
+    "measures_table",
     "morphology_boundary",
     "morphology_components",
     "morphology_dilate",
