@@ -11,7 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 Fault = Callable[[str, int], str | None]
-"""(path, how often it was asked for before) -> a status, "truncate", "cut", "corrupt", "stall", or None."""
+"""(path, how often it was asked for before) -> a status, "stall", None, or some of these words:
+truncate, cut, corrupt: half a file, half an answer, other bytes; drip: half an answer, and then silence
+whole, blind: looks neither at Range, nor at If-Range; weak, unknown: a weak ETag, none
+chunked, page, gzip: without a length; called a web page; called packed
+"""
 
 
 class HttpStore:
@@ -29,6 +33,7 @@ class HttpStore:
         handler = type("Handler", (_Handler,), {"store": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that went away
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
         self.thread.start()
@@ -83,12 +88,23 @@ class _Handler(BaseHTTPRequestHandler):
             return self.say(404)
         body, status = file.read_bytes(), 200
         headers = {"ETag": f'"{file.stat().st_mtime_ns:x}"'}
-        if fault == "truncate":  # a whole answer of half a file, as an interrupted upload leaves it
+        words = set((fault or "").split())
+        if "weak" in words:
+            headers["ETag"] = "W/" + headers["ETag"]
+        if "unknown" in words:
+            del headers["ETag"]
+        if "page" in words:
+            headers["Content-Type"] = "text/html; charset=utf-8"
+        if "gzip" in words:
+            headers["Content-Encoding"] = "gzip"
+        if "truncate" in words:  # a whole answer of half a file, as an interrupted upload leaves it
             body = body[: len(body) // 2]
-        if fault == "corrupt":
+        if "corrupt" in words:
             body = bytes(byte ^ 0x5A for byte in body)
         wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        if wanted:
+        condition = self.headers.get("If-Range", headers.get("ETag"))
+        same = "blind" in words or condition == headers.get("ETag")
+        if wanted and same and "whole" not in words:
             store.ranges.append(path)
             first, last = wanted.groups()
             begin = int(first) if first else max(0, len(body) - int(last))
@@ -100,15 +116,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        chunked = "chunked" in words
+        self.send_header(*("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(len(body))))
         self.end_headers()
-        if fault == "cut":  # the connection breaks in the middle
+        if "cut" in words or "drip" in words:  # the connection breaks in the middle, or nothing more comes
             body = body[: len(body) // 2]
             self.close_connection = True
         if with_body:
-            self.wfile.write(body)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body) if chunked else body)
             with store.lock:
                 store.sent += len(body)
+            if "drip" in words:
+                store.closing.wait(60)
+            elif chunked and "cut" not in words:
+                self.wfile.write(b"0\r\n\r\n")
         return None
 
     def say(self, status: int) -> None:

@@ -149,7 +149,7 @@ LEVELS = [
     {"studies"},
     {"scale"},
     {"", "evaluate"},  # "" is maskmill itself
-    {"plot", "demo", "benchmarks"},
+    {"plot", "demo", "benchmarks", "fetch"},
     {"cli"},
     {"__main__"},
 ]

@@ -20,7 +20,7 @@ py::tuple rasterize(const Array<double>& points, Offsets rings, Offsets masks, S
     p.rings = rings.data();
     p.masks = masks.data();
     p.sizes = sizes.data();
-    if (rule < 0 || rule > 2) throw py::value_error("rule must be 0 to 2, not " + std::to_string(rule));
+    if (rule < 0 || rule > 4) throw py::value_error("rule must be 0 to 4, not " + std::to_string(rule));
     return to_numpy(without_gil([&] { return polygons_rasterize(p, static_cast<FillRule>(rule)); }));
 }
 

@@ -3,86 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "support/crossings.hpp"
 #include "support/parallel.hpp"
 #include "support/points.hpp"
-#include "support/runs.hpp"
 
 namespace maskmill {
 namespace {
-
-// Where an outline crosses a column: row and, for non_zero, direction.
-struct Crossing {
-    uint32_t column;
-    uint32_t row;
-    int32_t turn;
-};
-
-// Crossings of one mask, sorted by column, then row, when they are read.
-class Crossings {
-  public:
-    void start(int64_t height, int64_t width) {
-        height_ = height;
-        width_ = width;
-        list_.clear();
-        first_ = width;
-        last_ = -1;
-    }
-    // 0 <= column < width, 0 <= row <= height.
-    void add(int64_t column, int64_t row, int32_t turn = 1) {
-        list_.push({static_cast<uint32_t>(column), static_cast<uint32_t>(row), turn});
-        first_ = std::min(first_, column);
-        last_ = std::max(last_, column);
-    }
-
-    // Writes the runs in which the sum of turns, in column order, is odd or not zero. Sums go on from column to column:
-    // a closed outline leaves none, but one that pycocotools draws with a step of two fifths may.
-    void write(bool odd, Buffer<uint32_t>& out) {
-        sort();
-        RunWriter writer(out);
-        const auto inside = [&](int32_t sum) { return odd ? (sum & 1) != 0 : sum != 0; };
-        const auto pixels = static_cast<uint64_t>(height_ * width_);
-        int32_t sum = 0;
-        uint64_t open = 0;
-        for (const Crossing& x : sorted_) {
-            const uint64_t at = static_cast<uint64_t>(x.column) * static_cast<uint64_t>(height_) + x.row;
-            const bool before = inside(sum);
-            sum += x.turn;
-            if (!before && inside(sum)) open = at;
-            if (before && !inside(sum)) writer.add(open, at);
-        }
-        if (inside(sum)) writer.add(open, pixels);
-        writer.finish(pixels);
-    }
-
-  private:
-    // Counting sort by column; within a column there are two or a few more.
-    void sort() {
-        sorted_.resize(list_.size());
-        if (list_.size() == 0) return;
-        const int64_t columns = last_ - first_ + 1;
-        starts_.resize(static_cast<size_t>(columns) + 1);
-        std::fill(starts_.begin(), starts_.end(), 0);
-        for (const Crossing& x : list_) ++starts_[static_cast<size_t>(x.column - first_) + 1];
-        for (int64_t c = 0; c < columns; ++c) starts_[static_cast<size_t>(c) + 1] += starts_[static_cast<size_t>(c)];
-        cursor_.resize(static_cast<size_t>(columns));
-        std::copy_n(starts_.begin(), columns, cursor_.begin());
-        for (const Crossing& x : list_)
-            sorted_[static_cast<size_t>(cursor_[static_cast<size_t>(x.column - first_)]++)] = x;
-        for (int64_t c = 0; c < columns; ++c) {
-            Crossing* const begin = sorted_.begin() + starts_[static_cast<size_t>(c)];
-            Crossing* const end = sorted_.begin() + starts_[static_cast<size_t>(c) + 1];
-            if (end - begin == 2) {
-                if (begin[1].row < begin[0].row) std::swap(begin[0], begin[1]);
-            } else if (end - begin > 2) {
-                std::sort(begin, end, [](const Crossing& a, const Crossing& b) { return a.row < b.row; });
-            }
-        }
-    }
-
-    int64_t height_ = 0, width_ = 0, first_ = 0, last_ = -1;
-    Buffer<Crossing> list_, sorted_;
-    Buffer<int64_t> starts_, cursor_;
-};
 
 // Crossings of one ring by parity alone. A column has two, or a few more: they stand side by side, and are put in order
 // when they are read.
@@ -287,11 +213,6 @@ int64_t centre_ring(const double* points, size_t n, int64_t height, int64_t widt
     return -1;
 }
 
-[[noreturn]] void fail_point(size_t mask, const double* points, int64_t point) {
-    fail_mask(mask, "point " + std::to_string(point) + " of a ring is (" + number_text(points[2 * point]) + ", " +
-                        number_text(points[2 * point + 1]) + "), not finite and at most 4e8");
-}
-
 void rasterize_centres(const Polygons& p, size_t i, bool odd, Crossings& crossings, Buffer<uint32_t>& out) {
     const int64_t h = p.sizes[2 * i], w = p.sizes[2 * i + 1];
     crossings.start(h, w);
@@ -313,7 +234,18 @@ void rasterize_coco(const Polygons& p, size_t i, CocoFiller& filler, Buffer<uint
     filler.finish(out);
 }
 
+// Of the rules that have files of their own.
+std::unique_ptr<MaskFiller> make_filler(FillRule rule) {
+    if (rule == FillRule::skimage || rule == FillRule::labelme) return make_row_filler(rule);
+    return nullptr;
+}
+
 }  // namespace
+
+void fail_point(size_t mask, const double* points, int64_t point) {
+    fail_mask(mask, "point " + std::to_string(point) + " of a ring is (" + number_text(points[2 * point]) + ", " +
+                        number_text(points[2 * point + 1]) + "), not finite and at most 4e8");
+}
 
 struct CocoFiller::Room {
     RingCrossings ring;
@@ -360,10 +292,13 @@ Runs polygons_rasterize(const Polygons& polygons, FillRule rule) {
     const size_t grain = polygons.n * 2048 / (static_cast<size_t>(points) + 1) + 1;
     return parallel_pieces<uint32_t>(polygons.n, grain, [&](size_t begin, size_t end, auto& piece) {
         Crossings crossings;
-        CocoFiller filler;
+        CocoFiller coco;
+        const auto filler = make_filler(rule);
         for (size_t i = begin; i < end; ++i) {
-            if (rule == FillRule::coco) {
-                rasterize_coco(polygons, i, filler, piece.values);
+            if (filler != nullptr) {
+                filler->fill(polygons, i, piece.values);
+            } else if (rule == FillRule::coco) {
+                rasterize_coco(polygons, i, coco, piece.values);
             } else {
                 rasterize_centres(polygons, i, rule == FillRule::even_odd, crossings, piece.values);
             }

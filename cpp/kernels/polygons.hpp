@@ -1,4 +1,4 @@
-// Polygons: rasterising by three rules, simplification.
+// Polygons: rasterising by named rules, simplification.
 //
 // Layout      points (K, 2) float64, x first; ring r is points[rings[r] .. rings[r + 1]), closed by itself; mask i is
 //             rings masks[i] .. masks[i + 1]. Masks out: as in kernels/rle.hpp.
@@ -10,6 +10,10 @@
 //             a polygon costs its width, not its length in fifths of a pixel.
 //             Rules even_odd, non_zero: pixel (y, x) is sampled at (x + 0.5, y + 0.5); a sample on an edge (up to
 //             rounding) belongs to what lies below or to the right of it.
+//             Rule skimage: the point test of skimage.draw.polygon2mask (scikit-image 0.26, after O'Rourke): pixel (y, x) is
+//             the point (x, y); two rays, so that edges count as inside. Every row's crossings come from its expression.
+//             Rule labelme: Pillow 13's filled polygon (spec: libImaging/Draw.c): corners cut off to integers, edges in
+//             single precision, both ends of a row inside; each ring by itself, then their union.
 // Cost        O(crossings); a polygon of 100 pixels across: about 1 us.
 #pragma once
 
@@ -19,7 +23,7 @@
 
 namespace maskmill {
 
-enum class FillRule { coco = 0, even_odd = 1, non_zero = 2 };
+enum class FillRule { coco = 0, even_odd = 1, non_zero = 2, skimage = 3, labelme = 4 };
 
 struct Polygons {
     const double* points;
@@ -31,6 +35,17 @@ struct Polygons {
 
 // Rule coco: every ring by itself, then their union; a ring of fewer than 3 points is drawn all the same.
 Runs polygons_rasterize(const Polygons& polygons, FillRule rule);
+
+// A rule that has a file of its own, for one mask after the other; its memory is used again.
+struct MaskFiller {
+    virtual ~MaskFiller() = default;
+    // Appends the runs of mask i.
+    virtual void fill(const Polygons& polygons, size_t i, Buffer<uint32_t>& out) = 0;
+};
+std::unique_ptr<MaskFiller> make_row_filler(FillRule rule);  // skimage, labelme
+
+// Point k of a ring of a mask is not one that the kernels take.
+[[noreturn]] void fail_point(size_t mask, const double* ring, int64_t k);
 
 // Rule coco for callers that go ring by ring; its memory is used again from mask to mask.
 class CocoFiller {

@@ -61,6 +61,69 @@ def written_whole(path: Path, *, sync: bool = False) -> Iterator[IO[bytes]]:
         raise
 
 
+def locked(path: Path, busy: str) -> IO[bytes]:
+    """A file that one process alone holds, made if need be; the system lets go of it however that process ends.
+
+    ValueError with the text `busy` if another process holds it.
+    """
+    file = open(path, "a+b")  # noqa: SIM115
+    try:
+        try:
+            import fcntl
+        except ImportError:
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise ValueError(busy) from None
+    return file
+
+
+MAX_DIRECTORY = 1 << 25
+"""Bytes of a zip archive's table of contents: some 300,000 members."""
+
+
+class _SmallReads(io.FileIO):
+    """A file of which nothing large is read at once: zipfile reads a table of contents whole, of whatever size."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0:
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > MAX_DIRECTORY:
+            raise FormatError(
+                f"{os.fspath(self.name)}: a zip archive with a table of contents of {size:,} bytes"
+            )
+        return super().read(size)
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip archive of which nothing is trusted yet: bounded memory, and no member packed but by deflate.
+
+    zipfile unpacks bzip2 and LZMA in pieces as large as they please. Whoever reads members bounds their sizes.
+    """
+    import zipfile
+
+    with _SmallReads(path) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except FormatError:
+            raise
+        except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, struct.error) as error:
+            raise FormatError(f"{path}: not a readable zip archive ({error})") from None
+        with archive:
+            for member in archive.infolist():
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise FormatError(
+                        f"{path}: {member.filename[:200]!r}: expected a member that is stored or deflated, "
+                        f"found method {member.compress_type}"
+                    )
+            yield archive
+
+
 _ALIGNMENT = 64
 _PADDING = 0xD935  # the kind of extra field that Android's zipalign uses for this
 

@@ -14,7 +14,7 @@ from maskmill._backend import kernels
 
 __all__ = ["Polygons", "rasterize", "simplify"]
 
-RULES = {"coco": 0, "even-odd": 1, "non-zero": 2}
+RULES = {"coco": 0, "even-odd": 1, "non-zero": 2, "skimage": 3, "labelme": 4}
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +117,15 @@ def rasterize(
     ----------
     polygons : Polygons, or what `Polygons.from_lists` takes
     sizes : one (height, width) or (N, 2)
-    rule : {"coco", "even-odd", "non-zero"}
-        "coco": every ring by itself as pycocotools' frPyObjects does, bit for bit, then their union. The other two
-        sample pixel (y, x) at (x + 0.5, y + 0.5) and look at all rings of a mask together, so that holes are holes.
+    rule : {"coco", "even-odd", "non-zero", "skimage", "labelme"}
+        - "coco": every ring by itself as pycocotools' frPyObjects does, bit for bit, then their union.
+        - "even-odd", "non-zero": pixel (y, x) is sampled at (x + 0.5, y + 0.5), of all rings of a mask together, so
+          that holes are holes.
+        - "skimage": pixel (y, x) is tested as the point (x, y), corners and edges included: the same pixels as
+          skimage.draw.polygon2mask (0.26). Holes are holes, and their edges are in the mask.
+        - "labelme": every ring by itself as Pillow 13 draws it for labelme, ``ImageDraw.polygon(fill=1, outline=1)``,
+          then their union. Coordinates are cut off to integers; outlines are inside. Other versions of Pillow differ
+          by a few pixels at corners.
 
     Returns
     -------

@@ -11,6 +11,7 @@ import numpy as np
 
 from fuzzing.rubbish import NOT_NUMBERS, NUMBERS, attempt
 from maskmill import Masks
+from maskmill.polygons import RULES
 from maskmill.pycocotools import mask as api
 
 
@@ -151,7 +152,7 @@ def try_polygons(rng: random.Random) -> None:
     boxes = np.array([[rng.choice(NUMBERS) for _ in range(4)] for _ in range(rng.randrange(0, 3))])
     attempt(api._mask.frBbox, boxes.reshape(-1, 4) if rng.random() < 0.8 else boxes, h, w)
     if type(h) is int and type(w) is int and 0 <= h < 10**4 and 0 <= w < 10**4:
-        for rule in ("coco", "even-odd", "non-zero"):
+        for rule in RULES:
             made = attempt(lambda rule=rule: Masks.from_polygons([rings], (h, w), rule=rule))
             check_masks(made)
             if isinstance(made, Masks):

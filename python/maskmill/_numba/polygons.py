@@ -1,4 +1,4 @@
-"""Polygons to masks by three rules, and polygons of fewer points: the twin of cpp/kernels/polygons.hpp.
+"""Polygons to masks by named rules, and polygons of fewer points: the twin of cpp/kernels/polygons.hpp.
 
 All rules look where the outline of a polygon crosses a column of pixels. Such a crossing has a position, as
 pixels have: x * height + y says that it is above row y of column x, y being 0 .. height.
@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from maskmill._numba._fill_rows import fill_labelme, fill_skimage
 from maskmill._numba._runs import (
     Float64s,
     Int64s,
@@ -31,7 +32,7 @@ from maskmill._numba._runs import (
     union_of,
 )
 
-COCO, EVEN_ODD, NON_ZERO = range(3)
+COCO, EVEN_ODD, NON_ZERO, SKIMAGE, LABELME = range(5)
 DOUGLAS_PEUCKER, AREA = range(2)
 
 LARGEST = 4e8
@@ -53,8 +54,8 @@ def polygons_rasterize(points: Float64s, rings: Offsets, masks: Offsets, sizes: 
     if sizes.shape != (masks.size - 1, 2):
         raise ValueError("sizes must have shape (N, 2), N being the number of masks")
     check_sides("mask", sizes)
-    if rule not in (COCO, EVEN_ODD, NON_ZERO):
-        raise ValueError(f"rule must be 0 to 2, not {rule}")
+    if not COCO <= rule <= LABELME:
+        raise ValueError(f"rule must be 0 to 4, not {rule}")
     every_ring = split(points, rings)
     return pack(
         _rasterize(i, every_ring[masks[i] : masks[i + 1]], height, width, rule)
@@ -63,12 +64,15 @@ def polygons_rasterize(points: Float64s, rings: Offsets, masks: Offsets, sizes: 
 
 
 def _rasterize(i: int, rings: list[Float64s], height: int, width: int, rule: int) -> Mask:
-    crossings = []
     for ring in rings:
         bad = _bad_points(ring)
         if bad.any():
             _fail_point(i, ring, int(bad.argmax()))
-        crossings.append((_coco_crossings if rule == COCO else _centre_crossings)(ring, height, width))
+    if rule in (SKIMAGE, LABELME):
+        fill = fill_skimage if rule == SKIMAGE else fill_labelme
+        return Mask(fill(rings, height, width), height, width)
+    find_crossings = _coco_crossings if rule == COCO else _centre_crossings
+    crossings = [find_crossings(ring, height, width) for ring in rings]
     # By COCO's rule a ring is a mask; by the others all rings are one outline, and may be holes in each
     # other.
     outlines = crossings if rule == COCO else [np.concatenate([np.empty((0, 2), np.int64), *crossings])]

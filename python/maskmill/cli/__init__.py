@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from maskmill._version import __version__
 
-VERBS = ("eval", "dedupe", "em", "zircon", "demo", "bench", "doctor")
+VERBS = ("eval", "dedupe", "em", "zircon", "flakes", "fetch", "demo", "bench", "doctor")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -21,6 +21,8 @@ start here:
   maskmill dedupe photos                near-duplicate images; nothing is changed
   maskmill em run raw/ training/        volumes, videos and images to a training set
   maskmill zircon info project/         what a mosaic project of laser shots holds
+  maskmill flakes build masks/ WSe2/    photos and masks of 2D materials to a training set
+  maskmill fetch --list                 published data sets: coasts, flakes, zircons
   maskmill VERB --help                  what a verb does, with examples
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
@@ -53,14 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (OSError, ValueError, ImportError) as error:
         # What the user can mend: a missing file, a bad one, a missing package.
-        print(f"{name}: {_sentence(error)}", file=sys.stderr)
+        print(f"{name}: {sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 1
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     if isinstance(error, FileExistsError) and error.strerror == os.strerror(errno.EEXIST):
         return (
             f"{error.filename}: must be a folder, and is a file"  # nothing else is made that may not be there

@@ -14,14 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError
-from maskmill.dataset import Reference
-from maskmill.io.images import read_image
+from maskmill.dataset import Dataset, Reference
+from maskmill.io.images import IMAGE_SUFFIXES, read_image
 from maskmill.io.sizes import image_size
 
 __all__ = ["Images", "load_json", "load_text", "parse_json", "safe_name"]
 
 MAX_SIDE = 1 << 24
 """Sides of images above this are taken for mistakes (the largest scanners give a million pixels)."""
+
+SUFFIXES = (*IMAGE_SUFFIXES, ".gif", ".jp2", ".npy", ".mrc")
+"""What names of images end with."""
 
 
 def load_text(path: Path, encoding: str = "utf-8-sig") -> str:
@@ -166,6 +169,45 @@ def safe_name(name: str, where: str) -> PurePosixPath:
     return path
 
 
+def stem(name: str) -> str:
+    """A name without the suffix of an image; other dots stay."""
+    head, dot, suffix = name.rpartition(".")
+    return head if head and f"{dot}{suffix}".lower() in SUFFIXES else name
+
+
+def _last(name: str) -> str:
+    """The last part of a name, without suffix."""
+    return stem(name.replace("\\", "/").rpartition("/")[2])
+
+
+def unique_stems(dataset: Dataset) -> list[PurePosixPath]:
+    """Where formats of one file per image put each: its name without suffix, folders kept; of a name that leads out of
+    its folder, the last part.
+
+    Raises
+    ------
+    ValueError
+        If two images would have the same; names both.
+    """
+    found: dict[str, str] = {}
+    stems = []
+    for i, name in enumerate(dataset.images["file_name"]):
+        try:
+            path = safe_name(name, "file_name")
+        except FormatError:
+            path = PurePosixPath(re.sub(r"[\x00-\x1f]", "", name.replace("\\", "/")).rpartition("/")[2])
+        short = PurePosixPath(stem(str(path)))
+        if not short.name or ".." in short.parts:
+            raise ValueError(f"image {i}: must have a file name, not {name!r}")
+        if str(short).lower() in found:
+            raise ValueError(
+                f"images must have names of their own, not {found[str(short).lower()]!r} and {name!r}"
+            )
+        found[str(short).lower()] = name
+        stems.append(short)
+    return stems
+
+
 def read_pixels(path: str, field: str) -> NDArray[Any]:
     """`Reference` reader of image files."""
     return read_image(path)
@@ -185,7 +227,9 @@ class Images:
 
     def __init__(self, *folders: Path | None, sizes: Mapping[str, tuple[int, int]] | None = None) -> None:
         self._folders = [folder for folder in folders if folder is not None]
-        self._sizes = dict(sizes or {})
+        self._sizes: dict[str, tuple[int, int]] = {}
+        for known in (_last, stem, str):  # the surest last
+            self._sizes.update({known(name): size for name, size in (sizes or {}).items()})
 
     def find(self, name: str) -> Path | None:
         """The file of this name, None if there is none."""
@@ -211,12 +255,10 @@ class Images:
 
     def size(self, name: str) -> tuple[int, int]:
         """(height, width) as `sizes` says or the picture's header, (0, 0) if neither does."""
-        if self._sizes:
-            plain = PurePosixPath(name.replace("\\", "/"))
-            for key in (name, plain.name, plain.stem):
-                if key in self._sizes:
-                    h, w = self._sizes[key]
-                    return side(h, f"sizes[{key!r}]"), side(w, f"sizes[{key!r}]")
+        for key in dict.fromkeys((name, stem(name), _last(name))) if self._sizes else ():
+            if key in self._sizes:
+                h, w = self._sizes[key]
+                return side(h, f"sizes[{key!r}]"), side(w, f"sizes[{key!r}]")
         found = self.find(name)
         return (0, 0) if found is None else image_size(found)
 

@@ -16,7 +16,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import written_whole
+from maskmill._files import locked, written_whole
 from maskmill._version import __version__
 from maskmill.hashes import to_hex
 from maskmill.studies.em.select import Columns, Selection, Texts
@@ -53,7 +53,10 @@ class Output:
         self.path.mkdir(parents=True, exist_ok=True)
         self._check_what_is_there()
         self.work.mkdir(exist_ok=True)
-        self._lock: IO[bytes] | None = _locked(self.work / "lock", self.path)
+        self._lock: IO[bytes] | None = locked(
+            self.work / "lock",
+            f"{self.path}: another maskmill em is writing to it: wait for it, or choose another folder",
+        )
         try:
             self._begin()
         except BaseException:
@@ -206,26 +209,6 @@ def _difference(old: Any, new: Any) -> str:
                     return f"{key} was {'added' if key in new else 'removed'}"
                 return f"{key}: {_difference(old[key], new[key])}"
     return f"{old}, now {new}"
-
-
-def _locked(path: Path, out: Path) -> IO[bytes]:
-    """The lock's file, which the system unlocks when this process ends in whatever way."""
-    file = open(path, "a+b")  # noqa: SIM115
-    try:
-        try:
-            import fcntl
-        except ImportError:
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise ValueError(
-            f"{out}: another maskmill em is writing to it: wait for it, or choose another folder"
-        ) from None
-    return file
 
 
 def save(
