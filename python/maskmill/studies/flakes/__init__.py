@@ -5,6 +5,8 @@ A verb of `maskmill flakes` is a function here, and has its options in `cli/flak
 ==============================  =======================================================================================
 build                           `layout`: annotation files of three sizes with and without classes, names, photos and
                                 semantic masks, from what `inputs` reads
+validate                        `checks`: whether a layout is what it should be; mends what can be mended
+kshot                           `shots`: a few flakes of each class, as MaskTerial draws them and otherwise
 semantic, instances             `semantics`: flakes to pictures of classes, and back
 ==============================  =======================================================================================
 
@@ -12,8 +14,10 @@ semantic, instances             `semantics`: flakes to pictures of classes, and 
 pictures of numbers are stored.
 """
 
+from maskmill.studies.flakes.checks import validate
 from maskmill.studies.flakes.inputs import Source, read_source
 from maskmill.studies.flakes.layout import build
 from maskmill.studies.flakes.semantics import instances, semantic
+from maskmill.studies.flakes.shots import kshot
 
-__all__ = ["Source", "build", "instances", "read_source", "semantic"]
+__all__ = ["Source", "build", "instances", "kshot", "read_source", "semantic", "validate"]
