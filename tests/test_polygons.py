@@ -431,8 +431,8 @@ def test_rasterize_bad_arguments(kernels: Any) -> None:
     offsets = "offsets must rise from 0 or more to the number of values or less"
     shape = "sizes must have shape (N, 2), N being the number of masks"
     cases = [
-        ((points, rings, masks, sizes, 5), "rule must be 0 to 4, not 5"),
-        ((points, rings, masks, sizes, -1), "rule must be 0 to 4, not -1"),
+        ((points, rings, masks, sizes, 6), "rule must be 0 to 5, not 6"),
+        ((points, rings, masks, sizes, -1), "rule must be 0 to 5, not -1"),
         ((points.ravel(), rings, masks, sizes, 0), "points must have shape (K, 2)"),
         ((points.reshape(2, 3), rings, masks, sizes, 0), "points must have shape (K, 2)"),
         ((points, rings + 1, masks, sizes, 0), offsets),

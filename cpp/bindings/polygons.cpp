@@ -20,8 +20,15 @@ py::tuple rasterize(const Array<double>& points, Offsets rings, Offsets masks, S
     p.rings = rings.data();
     p.masks = masks.data();
     p.sizes = sizes.data();
-    if (rule < 0 || rule > 4) throw py::value_error("rule must be 0 to 4, not " + std::to_string(rule));
+    if (rule < 0 || rule > 5) throw py::value_error("rule must be 0 to 5, not " + std::to_string(rule));
     return to_numpy(without_gil([&] { return polygons_rasterize(p, static_cast<FillRule>(rule)); }));
+}
+
+py::tuple ellipses(const Array<double>& values, Sizes sizes) {
+    require(values.ndim() == 2 && values.shape(1) == 6, "ellipses must have shape (N, 6)");
+    const auto n = static_cast<size_t>(values.shape(0));
+    check_sides(sizes, n);
+    return to_numpy(without_gil([&] { return polygons_ellipses(values.data(), sizes.data(), n); }));
 }
 
 py::tuple simplify(const Array<double>& points, Offsets rings, double tolerance, int method) {
@@ -39,6 +46,7 @@ py::tuple simplify(const Array<double>& points, Offsets rings, double tolerance,
 void register_polygons(py::module_& m) {
     m.def("polygons_rasterize", rasterize, exact("points"), exact("rings"), exact("masks"), exact("sizes"),
           py::arg("rule"));
+    m.def("polygons_ellipses", ellipses, exact("ellipses"), exact("sizes"));
     m.def("polygons_simplify", simplify, exact("points"), exact("rings"), py::arg("tolerance"), py::arg("method"));
 }
 

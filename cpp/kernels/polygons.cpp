@@ -237,6 +237,7 @@ void rasterize_coco(const Polygons& p, size_t i, CocoFiller& filler, Buffer<uint
 // Of the rules that have files of their own.
 std::unique_ptr<MaskFiller> make_filler(FillRule rule) {
     if (rule == FillRule::skimage || rule == FillRule::labelme) return make_row_filler(rule);
+    if (rule == FillRule::coverage) return make_coverage_filler();
     return nullptr;
 }
 

@@ -14,6 +14,8 @@
 //             the point (x, y); two rays, so that edges count as inside. Every row's crossings come from its expression.
 //             Rule labelme: Pillow 13's filled polygon (spec: libImaging/Draw.c): corners cut off to integers, edges in
 //             single precision, both ends of a row inside; each ring by itself, then their union.
+//             Rule coverage: pixels of which at least half is inside by even-odd, up to 1e-9, by the areas of trapezoids:
+//             exact where edges cross, too. Room for two numbers per row; points of one column times edges in it.
 // Cost        O(crossings); a polygon of 100 pixels across: about 1 us.
 #pragma once
 
@@ -23,7 +25,7 @@
 
 namespace maskmill {
 
-enum class FillRule { coco = 0, even_odd = 1, non_zero = 2, skimage = 3, labelme = 4 };
+enum class FillRule { coco = 0, even_odd = 1, non_zero = 2, skimage = 3, labelme = 4, coverage = 5 };
 
 struct Polygons {
     const double* points;
@@ -43,6 +45,7 @@ struct MaskFiller {
     virtual void fill(const Polygons& polygons, size_t i, Buffer<uint32_t>& out) = 0;
 };
 std::unique_ptr<MaskFiller> make_row_filler(FillRule rule);  // skimage, labelme
+std::unique_ptr<MaskFiller> make_coverage_filler();
 
 // Point k of a ring of a mask is not one that the kernels take.
 [[noreturn]] void fail_point(size_t mask, const double* ring, int64_t k);
@@ -62,6 +65,10 @@ class CocoFiller {
     struct Room;
     std::unique_ptr<Room> room_;
 };
+
+// Ellipses of centre x, y, radii along and across a direction, its cosine and sine: (n, 6). Pixels whose centres are in
+// them or on them; a radius of 0 gives nothing. Cost: O(columns).
+Runs polygons_ellipses(const double* ellipses, const int64_t* sizes, size_t n);
 
 enum class SimplifyMethod { douglas_peucker = 0, area = 1 };
 

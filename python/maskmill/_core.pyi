@@ -151,8 +151,13 @@ def polygons_rasterize(
     """points (K, 2) x first; ring r is points[rings[r] : rings[r + 1]]; mask i is rings masks[i] .. masks[i + 1].
 
     rule 0: COCO's, every ring by itself, then their union; 1: even-odd, 2: non-zero, over all rings of a mask, a pixel
-    (y, x) being sampled at (x + 0.5, y + 0.5). Non-finite or too large (|x| > 4e8) coordinates raise.
+    (y, x) being sampled at (x + 0.5, y + 0.5); 3: scikit-image's point test; 4: Pillow's drawing, as labelme does,
+    every ring by itself; 5: pixels of which at least half is covered, by even-odd. Non-finite or too large
+    (|x| > 4e8) coordinates raise.
     """
+
+def polygons_ellipses(ellipses: _Float64s, sizes: _Sizes) -> _Runs:
+    """ellipses (N, 6): x, y, radii, cosine and sine of the first one's angle; pixels whose centres are inside."""
 
 def polygons_simplify(
     points: _Float64s, rings: _Offsets, tolerance: float, method: int

@@ -111,7 +111,7 @@ class Masks:
         Parameters
         ----------
         sizes : one (height, width) or (N, 2)
-        rule : {"coco", "even-odd", "non-zero", "skimage", "labelme"}
+        rule : {"coco", "even-odd", "non-zero", "skimage", "labelme", "coverage"}
             As in `maskmill.polygons.rasterize`.
         """
         counts, offsets, size = polygons_.rasterize(polygons, sizes, rule)

@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from maskmill._numba._fill_coverage import ellipse_segments, fill_coverage
 from maskmill._numba._fill_rows import fill_labelme, fill_skimage
 from maskmill._numba._runs import (
     Float64s,
@@ -32,7 +33,8 @@ from maskmill._numba._runs import (
     union_of,
 )
 
-COCO, EVEN_ODD, NON_ZERO, SKIMAGE, LABELME = range(5)
+COCO, EVEN_ODD, NON_ZERO, SKIMAGE, LABELME, COVERAGE = range(6)
+BY_PIXELS = {SKIMAGE: fill_skimage, LABELME: fill_labelme, COVERAGE: fill_coverage}
 DOUGLAS_PEUCKER, AREA = range(2)
 
 LARGEST = 4e8
@@ -54,8 +56,8 @@ def polygons_rasterize(points: Float64s, rings: Offsets, masks: Offsets, sizes: 
     if sizes.shape != (masks.size - 1, 2):
         raise ValueError("sizes must have shape (N, 2), N being the number of masks")
     check_sides("mask", sizes)
-    if not COCO <= rule <= LABELME:
-        raise ValueError(f"rule must be 0 to 4, not {rule}")
+    if not COCO <= rule <= COVERAGE:
+        raise ValueError(f"rule must be 0 to 5, not {rule}")
     every_ring = split(points, rings)
     return pack(
         _rasterize(i, every_ring[masks[i] : masks[i + 1]], height, width, rule)
@@ -68,9 +70,8 @@ def _rasterize(i: int, rings: list[Float64s], height: int, width: int, rule: int
         bad = _bad_points(ring)
         if bad.any():
             _fail_point(i, ring, int(bad.argmax()))
-    if rule in (SKIMAGE, LABELME):
-        fill = fill_skimage if rule == SKIMAGE else fill_labelme
-        return Mask(fill(rings, height, width), height, width)
+    if rule in BY_PIXELS:
+        return Mask(BY_PIXELS[rule](rings, height, width), height, width)
     find_crossings = _coco_crossings if rule == COCO else _centre_crossings
     crossings = [find_crossings(ring, height, width) for ring in rings]
     # By COCO's rule a ring is a mask; by the others all rings are one outline, and may be holes in each
@@ -245,6 +246,32 @@ def _same_column(edge: _Edge, k: int, other: int, width: int) -> bool:
         return False
     u = min(max(_point(edge, k)[0], 0), 5 * width)
     return u == min(max(_point(edge, other)[0], 0), 5 * width)
+
+
+# Ellipses
+
+
+def polygons_ellipses(ellipses: Float64s, sizes: Sizes) -> Runs:
+    """The pixels whose centres are in ellipses: x, y, radii, cosine and sine of each."""
+    check_array("ellipses", ellipses, np.float64)
+    check_array("sizes", sizes, np.int64)
+    if ellipses.ndim != 2 or ellipses.shape[1] != 6:
+        raise ValueError("ellipses must have shape (N, 6)")
+    if sizes.shape != (len(ellipses), 2):
+        raise ValueError("sizes must have shape (N, 2), N being the number of masks")
+    check_sides("mask", sizes)
+    for i, ellipse in enumerate(ellipses):
+        bad = ~(np.abs(ellipse) <= LARGEST)
+        if bad.any():
+            fail_mask(
+                i, f"an ellipse must be of finite numbers of at most 4e8, not {ellipse[bad.argmax()]:g}"
+            )
+        if ellipse[2:4].min() < 0:
+            fail_mask(i, f"radii must be 0 or more, not {ellipse[2:4].min():g}")
+    return pack(
+        Mask(ellipse_segments(ellipse, height, width), height, width)
+        for ellipse, (height, width) in zip(ellipses, sizes.tolist(), strict=True)
+    )
 
 
 # Simplifying
