@@ -176,7 +176,7 @@ def test_info(tmp_path, capsys):
     path = write(tmp_path, HEADING + "".join(map(row, ["FC", "FC", "FC-2", "Spot 1"])))
     assert main(["zircon", "info", str(path)]) == 0
     told = capsys.readouterr().out
-    assert "4 scans: 4 Spot" in told
+    assert "4 scans (4 Spot)" in told
     assert "a repeat of FC is called FC-3: another scan is called FC-2" in told
     assert main(["zircon", "info", str(tmp_path / "none.scancsv")]) == 2
     assert "maskmill zircon info: " in capsys.readouterr().err

@@ -135,7 +135,7 @@ def test_compat_is_the_original_on_real_lists(data, name, s, corner, places, sum
     transform, scans = real(data, name, compat=True)
     assert transform.sx == transform.sy == s
     assert transform.origin == pytest.approx(corner, abs=1e-9)
-    assert [transform.window_side(size) for size in (300, 400, 500)] == [200, 268, 334]
+    assert [transform.window(field) for field in (300, 400, 500)] == [(200, 200), (268, 268), (334, 334)]
     pixels = transform.to_pixels(scans.xy)
     names = [shot.name for shot in scans.spots]
     assert names[-1] in places
@@ -216,7 +216,7 @@ def test_pixel_mode():
     transform = Transform(None, 50, 40, offset=(1, 2))
     assert (transform.sx, transform.unit) == (1.0, "pixel")
     assert transform.to_pixels([[10, 10]]).tolist() == [[11, 12]]
-    assert transform.window_side(21) == 20
+    assert transform.window(21) == (20, 20)
     assert transform.to_stage([[11, 12]]).tolist() == [[10, 10]]
 
 
@@ -225,5 +225,5 @@ def test_bad_arguments():
         Transform(None, 0, 5)
     with pytest.raises(ValueError, match=r"stage must have shape \(N, 2\)"):
         Transform(None, 5, 5).to_plane([[1, 2, 3]])
-    with pytest.raises(ValueError, match="size must be more than 0, not 0"):
-        Transform(None, 5, 5).window_side(0)
+    with pytest.raises(ValueError, match="field must be more than 0, not 0"):
+        Transform(None, 5, 5).window(0)

@@ -6,13 +6,14 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("info",)
+VERBS: tuple[str, ...] = ("info", "sample")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 examples:
-  maskmill zircon VERB --help       what a step does, with examples
-  maskmill zircon info project/     what a mosaic project holds, and what is wrong with it
+  maskmill zircon VERB --help                      what a step does, with examples
+  maskmill zircon info project/                    what a project holds, and what it lacks
+  maskmill zircon sample project/ selected.csv     shots whose windows do not overlap
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed as failed
 """

@@ -74,7 +74,7 @@ def read_align(path: str | Path) -> Alignment:
     if root.tag != "MappedImage":
         raise FormatError(f"{path}: expected <MappedImage>, found <{str(root.tag)[:80]}>")
     size = _pair(path, root, "Size")
-    if not min(size) > 0:
+    if not min(size) >= 1e-3:
         raise FormatError(f"{path}: MappedImage/Alignment/Size: expected two sizes above 0, found {size}")
     rotation = _number(path, "Rotation", _text(path, root, "Rotation"))
     focus = root.findtext("Alignment/Focus")
@@ -198,7 +198,7 @@ class Transform:
 
     def to_pixels(self, stage: ArrayLike) -> NDArray[np.int64]:
         """(N, 2) stage coordinates to columns and rows: places, rounded half to even as colab_zirc_dims does it."""
-        return np.rint(self.to_plane(stage)).astype(np.int64)
+        return np.rint(self.to_plane(stage)).clip(-(2**53), 2**53).astype(np.int64)
 
     def to_stage(self, plane: ArrayLike) -> NDArray[np.float64]:
         """(N, 2) places in the picture to stage coordinates: the inverse of `to_plane`."""
@@ -216,11 +216,14 @@ class Transform:
         origin, right, down = self.to_stage([[0, 0], [1, 0], [0, 1]])
         return np.column_stack([right - origin, down - origin, origin])
 
-    def window_side(self, size: float) -> int:
-        """Pixels of a square window for a field of `size` µm, even: colab_zirc_dims' 2 round(size / s / 2)."""
-        if not size > 0:
-            raise ValueError(f"size must be more than 0, not {size:g}")
-        return 2 * round(size / ((self.sx + self.sy) / 2) / 2)
+    def window(self, field: float) -> tuple[int, int]:
+        """Columns and rows of a window of so many µm, both even: 2 round(field / s / 2), as colab_zirc_dims has it."""
+        if not 0 < field < math.inf:
+            raise ValueError(f"field must be more than 0, not {field:g}")
+        columns, rows = 2 * round(field / self.sx / 2), 2 * round(field / self.sy / 2)
+        if not columns * rows:
+            raise ValueError(f"field must be two pixels or more ({2 * max(self._scales):g}), not {field:g}")
+        return columns, rows
 
     def as_dict(self) -> dict[str, Any]:
         """What a sidecar says of it."""
