@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from maskmill._files import FormatError, written_whole
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["child_text", "load_xml", "save_xml"]
+__all__ = ["child_text", "from_text", "load_xml", "save_xml", "to_text"]
 
 MAX_DEPTH = 64
 MAX_BYTES = 1 << 31
@@ -70,9 +71,11 @@ def load_xml(path: Path, root: str) -> Element:
 
 
 def child_text(element: Element, name: str, default: str = "") -> str:
-    """The text of a child, stripped; `default` where there is none."""
+    """The text of a child, without the line breaks and blanks of an indented one; `default` where there is none."""
     found = element.findtext(name)
-    return default if found is None else found.strip()
+    if found is None:
+        return default
+    return found.strip() if "\n" in found else found
 
 
 # What XML 1.0 cannot hold, not even escaped.
@@ -96,3 +99,24 @@ def save_xml(path: Path, root: Element, *, declaration: bool = True) -> None:
     ElementTree.indent(root)
     with written_whole(path) as file:
         ElementTree.ElementTree(root).write(file, encoding="utf-8", xml_declaration=declaration)
+
+
+# Values of attributes. XML knows text alone: numbers and truth are written as JSON has them, and text that would be
+# taken for such in quotes.
+
+
+def to_text(value: Any) -> str:
+    """Any value as text that `from_text` gives back."""
+    if isinstance(value, str) and from_text(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def from_text(text: str) -> Any:
+    """What a text says: a number, true, false, a list ... or itself."""
+    import orjson
+
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
