@@ -30,3 +30,25 @@ def write_json(path: Path, content: Any) -> None:
 
     with written_whole(path) as file:
         file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
+
+
+def write_csv(path: Path, table: Any) -> None:
+    """A `Table`; what is not known is empty."""
+    import csv
+    import io
+
+    from maskmill._files import written_whole
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.names)
+    for row in table:
+        writer.writerow([_cell(value) for value in row.values()])
+    with written_whole(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return "" if value != value else f"{value:.7g}"

@@ -16,6 +16,7 @@ examples:
   maskmill flakes build masks/ WSe2/ --images photos/ --split test
   maskmill flakes build labelme/ WSe2/ --class 1L=1 --class 2L=2
   maskmill flakes build export.json WSe2/ --images photos/ --link --report built.json
+  maskmill flakes build masks/ WSe2/ --centres contrast_dict.json --max-std 0.1    classes by contrast
 
 SOURCE is a folder of label images (0 background, every other number a flake; 8 or 16 bits, a palette, or numbers in
 colours), or annotations in any format that `maskmill convert` reads: COCO, labelme, Label Studio, VIA, ...
@@ -52,6 +53,18 @@ def add_parser(steps: Any) -> None:
         help="the number of a class, once for each (default: those of the source)",
     )
     p.add_argument(
+        "--centres",
+        metavar="FILE",
+        type=Path,
+        help="give each flake the class of the nearest centre (`flakes contrast --fit` makes them)",
+    )
+    p.add_argument(
+        "--max-distance", type=float, default=5.0, metavar="D", help="to a centre, Mahalanobis (default: 5)"
+    )
+    p.add_argument(
+        "--max-std", type=float, metavar="S", help="reject flakes with a larger deviation of contrast"
+    )
+    p.add_argument(
         "--names",
         choices=("uuid5", "uuid4", "keep"),
         default="uuid5",
@@ -69,18 +82,31 @@ def add_parser(steps: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from maskmill.studies.flakes import build, read_source
+    from maskmill.studies.flakes import Centres, assign, build, read_source
 
     if not options.scale > 0:
         raise ValueError(f"--scale must be above 0, not {options.scale}")
     more = {"split_parts": True} if options.split_parts else {}
     with progress_bar("reading", options.quiet) as progress:
         source = read_source(options.source, options.images, format=options.format, progress=progress, **more)
+    rejected: list[dict[str, Any]] = []
+    if options.centres:
+        centres = Centres.read(options.centres)
+        with progress_bar("classifying", options.quiet) as progress:
+            dataset, rejected = assign(
+                source.dataset,
+                centres,
+                limit=options.max_distance,
+                max_std=options.max_std,
+                progress=progress,
+            )
+        source = source._replace(dataset=dataset)
     with progress_bar("writing", options.quiet) as progress:
         report = build(
             source,
             options.folder,
             split=options.split,
+            rejected=rejected,
             classes=dict(options.classes) if options.classes else None,
             names=options.names,
             seed=options.seed,
@@ -95,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     if options.report:
         write_json(options.report, report.to_json())
     _tell(report)
-    return 3 if report.left_out else 0
+    return 3 if report.left_out or report.rejected else 0
 
 
 def _tell(report: Any) -> None:
@@ -109,3 +135,5 @@ def _tell(report: Any) -> None:
         )
     for name, reason in report.left_out:
         print(f"maskmill flakes build: {name}: {reason}", file=sys.stderr)
+    for row in report.rejected:
+        print(f"maskmill flakes build: {row['image']}: flake {row['id']}: {row['reason']}", file=sys.stderr)

@@ -7,6 +7,8 @@ build                           `layout`: annotation files of three sizes with a
                                 semantic masks, from what `inputs` reads
 validate                        `checks`: whether a layout is what it should be; mends what can be mended
 kshot                           `shots`: a few flakes of each class, as MaskTerial draws them and otherwise
+contrast                        `colours`: background, flat field, statistics of each flake
+fit, assign                     `classes`: centres of the classes in contrast, and the nearest one
 semantic, instances             `semantics`: flakes to pictures of classes, and back
 ==============================  =======================================================================================
 
@@ -15,9 +17,23 @@ pictures of numbers are stored.
 """
 
 from maskmill.studies.flakes.checks import validate
+from maskmill.studies.flakes.classes import Centres, assign, fit
+from maskmill.studies.flakes.colours import contrast
 from maskmill.studies.flakes.inputs import Source, read_source
 from maskmill.studies.flakes.layout import build
 from maskmill.studies.flakes.semantics import instances, semantic
 from maskmill.studies.flakes.shots import kshot
 
-__all__ = ["Source", "build", "instances", "kshot", "read_source", "semantic", "validate"]
+__all__ = [
+    "Centres",
+    "Source",
+    "assign",
+    "build",
+    "contrast",
+    "fit",
+    "instances",
+    "kshot",
+    "read_source",
+    "semantic",
+    "validate",
+]

@@ -70,6 +70,7 @@ def build(
     folder: str | Path,
     *,
     split: str = "train",
+    rejected: Sequence[Mapping[str, Any]] = (),
     classes: Mapping[str, int] | None = None,
     names: str = "uuid5",
     seed: int = 0,
@@ -90,6 +91,7 @@ def build(
     folder : path
         The material's, such as `GrapheneH`; may have the other split already.
     split : {"train", "test"}
+    rejected : flakes that are of no class by their contrast (`classes.assign`), for the report
     classes : mapping, optional
         The number of each class by its name; by default those of the source, if they are 1 or more, else 1, 2, ...
     names : {"uuid5", "uuid4", "keep"}
@@ -136,6 +138,7 @@ def build(
         semantic(dataset, place, overlap=overlap, palette=palette, progress=progress)
     report = BuildReport(str(target), split, len(dataset), len(dataset.instances), numbers)
     report.left_out = list(source.left_out)
+    report.rejected = [dict(row) for row in rejected]
     report.variants = write_variants(dataset, target, split)
     begun.unlink()
     return report
