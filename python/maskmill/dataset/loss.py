@@ -26,6 +26,8 @@ class LossReport:
     instances, images : int
         Before.
     images_lost, instances_lost : int
+    instances_gained : int
+        That were none before, such as those of a label image without instances. Nothing else of them counts.
     masks_changed : int
         Of those that are still there, masks with other pixels.
     pixels, pixels_lost, pixels_gained : int
@@ -50,6 +52,7 @@ class LossReport:
     instances: int
     images_lost: int = 0
     instances_lost: int = 0
+    instances_gained: int = 0
     masks_changed: int = 0
     pixels: int = 0
     pixels_lost: int = 0
@@ -102,7 +105,9 @@ class LossReport:
 def counted(before: Dataset, rows: NDArray[np.int64], format: str) -> LossReport:
     """A report without comparison."""
     n = len(before.instances)
-    return LossReport(format, len(before), n, instances_lost=n - len(np.unique(rows)), compared=False)
+    return LossReport(
+        format, len(before), n, instances_lost=n - len(np.unique(rows[rows >= 0])), compared=False
+    )
 
 
 def compared(before: Dataset, after: Dataset, rows: NDArray[np.int64], format: str) -> LossReport:
@@ -112,11 +117,15 @@ def compared(before: Dataset, after: Dataset, rows: NDArray[np.int64], format: s
     ----------
     before, after : Dataset
     rows : (len(after.instances),) int64
-        The instance of `before` that each instance of `after` was.
+        The instance of `before` that each instance of `after` was, -1 for none.
     """
     if len(rows) != len(after.instances):
         raise ValueError(f"rows must name {len(after.instances)} instances, as there are, not {len(rows)}")
     n = len(before.instances)
+    known = rows >= 0
+    instances_gained = int(np.count_nonzero(~known))
+    if instances_gained:
+        rows, after = rows[known], after.take(instances=known)
     old, new = before.masks, after.masks
     was = old[rows]
     lost, gained, iou = _pixels(was, new)
@@ -129,6 +138,7 @@ def compared(before: Dataset, after: Dataset, rows: NDArray[np.int64], format: s
         n,
         images_lost=_images_lost(before, after),
         instances_lost=len(gone),
+        instances_gained=instances_gained,
         masks_changed=len(changed),
         pixels=int(old.area.sum()),
         pixels_lost=int(lost.sum()) + int(old[gone].area.sum()),

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Format", "formats", "read", "sniff", "write"]
 
-MODULES: tuple[str, ...] = ("doodler", "coco", "voc", "cvat", "yolo")
+MODULES: tuple[str, ...] = (
+    "doodler",
+    "coco",
+    "voc",
+    "cvat",
+    "yolo",
+    "label_images",
+)
 """Modules of this folder, in the order in which they look at a file: who is surer comes first. Each has FORMAT, and of
 sniff(path, head), read(path, **options) and write(dataset, path, **options) what it can do. `head` is the beginning of
 a file, b"" of a folder. `write` returns the rows of the instances in the order in which `read` finds them again."""

@@ -1,0 +1,102 @@
+"""What formats of label images share: files of numbers, as gray values, indices of a palette or coded as colours."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskmill._files import FormatError, need
+from maskmill._jobs import cpu_count
+from maskmill.dataset import Dataset
+from maskmill.io._palette import read_indexed
+from maskmill.io.images import read_image
+
+__all__ = ["colour_code", "in_threads", "paint", "read_values", "write_values"]
+
+LARGEST = (1 << 24) - 1
+"""The largest number that a colour can code."""
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+def colour_code(image: NDArray[Any]) -> NDArray[np.uint32]:
+    """Numbers that are coded as colours, (H, W): red + 256 green + 65536 blue, as in COCO's panoptic PNGs."""
+    code: NDArray[np.uint32] = image[..., 0].astype(np.uint32)
+    for k in (1, 2):
+        code |= image[..., k].astype(np.uint32) << np.uint32(8 * k)
+    return code
+
+
+def read_values(path: str | Path, field: str = "") -> NDArray[Any]:
+    """The numbers of the pixels, (H, W), of any integer type: gray values, indices of a palette, or colours' codes.
+
+    Raises
+    ------
+    FormatError
+        If it is no image, damaged, or has other pixels.
+    """
+    with open(path, "rb") as file:
+        head = file.read(33)
+    is_gray_png = head.startswith(b"\x89PNG") and len(head) == 33 and head[25] in (0, 3)
+    image: NDArray[Any] = read_indexed(path) if is_gray_png else read_image(path)
+    if is_gray_png and head[25] == 0 and head[24] < 8:  # decoders stretch few bits to eight
+        image = image // np.uint8(255 // (2 ** head[24] - 1))
+    if image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
+        return colour_code(image)
+    if image.ndim != 2 or image.dtype.kind not in "bui":
+        raise FormatError(
+            f"{path}: expected one whole number per pixel, or colours of 8 bits, found {image.dtype} {image.shape}"
+        )
+    return image.astype(np.uint8) if image.dtype == bool else image
+
+
+def write_values(file: IO[bytes], numbers: NDArray[Any], suffix: str) -> None:
+    """Write (H, W) uint8, uint16 or uint32: as PNG, where 32 bits become colours, or as TIFF, packed without loss."""
+    if suffix in (".tif", ".tiff"):
+        packed = io.BytesIO()
+        need("tifffile", "em").imwrite(packed, numbers, compression="zlib", photometric="minisblack")
+        file.write(packed.getvalue())
+        return
+    import cv2
+
+    if numbers.dtype == np.uint32:
+        if int(numbers.max(initial=0)) > LARGEST:
+            raise ValueError(f"numbers must be at most {LARGEST} in a PNG, not {int(numbers.max())}")
+        numbers = np.stack([numbers >> np.uint32(shift) for shift in (16, 8, 0)], 2).astype(np.uint8)
+    _, data = cv2.imencode(".png", np.ascontiguousarray(numbers))
+    file.write(data.tobytes())
+
+
+def paint(
+    dataset: Dataset, i: int, rows: NDArray[np.int64], values: NDArray[np.int64], overlap: str = "later"
+) -> NDArray[np.int64]:
+    """The value of each pixel of image i, (H, W), 0 where there is none.
+
+    Where instances overlap the later one is seen, or the earlier one.
+    """
+    if overlap not in ("later", "earlier"):
+        raise ValueError(f"overlap must be 'later' or 'earlier', not {overlap!r}")
+    h, w = int(dataset.images["height"][i]), int(dataset.images["width"][i])
+    if not h or not w:
+        name = dataset.images["file_name"][i]
+        raise ValueError(f"image {name!r}: its size is not known; give the folder of the images")
+    out = np.zeros((h, w), np.int64)
+    if overlap == "earlier":
+        rows, values = rows[::-1], values[::-1]
+    if len(rows):
+        dataset.masks[rows].labels(values, out=out)
+    return out
+
+
+def in_threads(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+    """What the function makes of each, in order; images are decoded by several threads at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        yield from pool.map(function, items)
