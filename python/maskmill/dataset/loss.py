@@ -222,10 +222,4 @@ def _values_lost(old: dict[str, Any] | None, new: dict[str, Any] | None) -> int:
 
 
 def _vertices_lost(old: Shapes, new: Shapes) -> int:
-    drawn = np.flatnonzero(old.kind >= POLYGON)
-    lost = 0
-    for i in drawn.tolist():
-        a, b = old.points[i], new.points[i]
-        same = old.kind[i] == new.kind[i] and len(a) == len(b)
-        lost += not (same and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)))
-    return lost
+    return int(np.count_nonzero((old.kind >= POLYGON) & ~old.same_as(new)))

@@ -111,6 +111,28 @@ class Shapes:
             Masks.concatenate([part.rles for part in whole]),
         )
 
+    def same_as(self, other: Shapes) -> NDArray[np.bool_]:
+        """(N,) which instances have the same kind, rule and numbers in `other`, which has as many."""
+        same: NDArray[np.bool_] = (self.kind == other.kind) & (
+            (self.kind != POLYGON) | (self.rule == other.rule)
+        )
+        mine, theirs = self.points, other.points
+        same &= np.diff(mine.masks) == np.diff(theirs.masks)
+        same &= np.diff(mine.rings[mine.masks]) == np.diff(theirs.rings[theirs.masks])
+        rows = np.flatnonzero(same)
+        a, b = take_polygons(mine, rows), take_polygons(theirs, rows)
+        rings = np.repeat(np.arange(len(rows)), np.diff(a.masks))
+        points = np.repeat(rings, np.diff(a.rings)) if len(a.rings) > 1 else rings
+        same[rows[points[(a.points != b.points).any(1)]]] = False
+        same[rows[rings[np.diff(a.rings) != np.diff(b.rings)]]] = False
+        masks = np.flatnonzero(same & (self.kind == MASK))
+        if len(masks):
+            p, q = self.take(masks).rles, other.take(masks).rles
+            fits = (p.sizes == q.sizes).all(1)
+            same[masks[~fits]] = False
+            same[masks[fits]] = (p[fits] ^ q[fits]).area == 0
+        return same
+
     def with_masks(self, rows: ArrayLike, masks: Masks) -> Shapes:
         """The same with the instances `rows` (rising) made masks."""
         index = np.asarray(rows, np.int64)

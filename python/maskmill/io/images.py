@@ -43,10 +43,14 @@ def open_image(path: str, options: Options) -> Volume:
 
 
 def _decode(path: str) -> NDArray[Any]:
+    with open(path, "rb") as file:
+        return decode_image(file.read(), path)
+
+
+def decode_image(data: bytes, path: str) -> NDArray[Any]:
+    """An image in memory, as `read_image` gives it; `path` is what errors call it."""
     import cv2
 
-    with open(path, "rb") as file:
-        data = file.read()
     if data.startswith(_PNG):
         _check_png(path, data)
     elif data.startswith(b"\xff\xd8\xff") and b"\xff\xd9" not in data[-(1 << 16) :]:

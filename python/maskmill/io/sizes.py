@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import IO
 
 from maskmill._files import FormatError
 
-__all__ = ["image_size"]
+__all__ = ["image_size", "image_size_of"]
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -32,19 +33,28 @@ def image_size(path: str | Path) -> tuple[int, int]:
     (3, 5)
     """
     with open(path, "rb") as file:
-        head = file.read(32)
-        for begins, parse in _KINDS:
-            if head.startswith(begins):
-                try:
-                    found = parse(file, head)
-                except (struct.error, IndexError, OSError, OverflowError):
-                    raise FormatError(
-                        f"{path}: expected the size of an image, found the header cut short"
-                    ) from None
-                if found is None or min(found) <= 0:
-                    raise FormatError(f"{path}: expected the size of an image, found {found}")
-                return found
-    raise FormatError(f"{path}: expected a PNG, JPEG, TIFF, BMP, GIF or WebP, found {head[:8]!r}")
+        return _size(file, str(path))
+
+
+def image_size_of(data: bytes, where: str) -> tuple[int, int]:
+    """The same of a file in memory, which errors call `where`."""
+    return _size(io.BytesIO(data), where)
+
+
+def _size(file: IO[bytes], where: str) -> tuple[int, int]:
+    head = file.read(32)
+    for begins, parse in _KINDS:
+        if head.startswith(begins):
+            try:
+                found = parse(file, head)
+            except (struct.error, IndexError, OSError, OverflowError):
+                raise FormatError(
+                    f"{where}: expected the size of an image, found the header cut short"
+                ) from None
+            if found is None or min(found) <= 0:
+                raise FormatError(f"{where}: expected the size of an image, found {found}")
+            return found
+    raise FormatError(f"{where}: expected a PNG, JPEG, TIFF, BMP, GIF or WebP, found {head[:8]!r}")
 
 
 def _png(file: IO[bytes], head: bytes) -> tuple[int, int]:
