@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,56 @@ def reads_or_says_why(read: Any) -> None:
         found.masks  # noqa: B018
     except ValueError:
         return
+
+
+HOSTILE = (
+    None,
+    True,
+    -1,
+    0,
+    0.5,
+    1e300,
+    -1e12,
+    10**18,
+    10**25,
+    float("nan"),
+    "",
+    "x",
+    "12",
+    [],
+    [[]],
+    {},
+    {"": None},
+)
+
+
+def mutated_json(content: Any, more: tuple[Any, ...] = ()) -> st.SearchStrategy[Any]:
+    """The same document with some values exchanged for hostile ones, keys removed, items doubled."""
+    hostile = (*HOSTILE, *more)
+
+    def damage(seed: int) -> Any:
+        rng = np.random.default_rng(seed)
+        made = json.loads(json.dumps(content))
+        for _ in range(rng.integers(1, 4)):
+            places = list(_places(made))
+            holder, key = places[rng.integers(len(places))]
+            kind = rng.integers(0, 4)
+            if kind == 0:
+                del holder[key]
+            elif kind == 1 and isinstance(holder, list):
+                holder.append(holder[key])
+            else:
+                holder[key] = hostile[rng.integers(0, len(hostile))]
+            if not made:
+                break
+        return made
+
+    return st.integers(0, 2**32 - 1).map(damage)
+
+
+def _places(value: Any) -> Any:
+    """(holder, key) of every value within a document."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield value, key
+        yield from _places(inner)

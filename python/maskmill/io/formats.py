@@ -21,6 +21,7 @@ __all__ = ["Format", "formats", "read", "sniff", "write"]
 
 MODULES: tuple[str, ...] = (
     "doodler",
+    "via",
     "coco",
     "voc",
     "cvat",
