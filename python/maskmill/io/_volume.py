@@ -127,12 +127,9 @@ class Volume:
         if 0 in shape:
             return np.empty(shape, self.dtype) if out is None else out
         luminance = self._channel == "luminance" and self.channels > 2
-        ranges = {"z": slice(z0, z1), "y": slice(y0, y1), "x": slice(x0, x1)}
-        if "c" in self._axes:
-            channel = 0 if self._channel == "luminance" else self._channel
-            ranges["c"] = slice(0, 3) if luminance else slice(channel, channel + 1)
-        kept = [axis for axis in self._axes if axis in ranges]
-        index = tuple(ranges.get(axis, 0) for axis in self._axes)
+        channel = 0 if self._channel == "luminance" else self._channel
+        channels = slice(0, 3) if luminance else slice(channel, channel + 1)
+        index, kept = self._index((z0, z1, y0, y1, x0, x1), channels)
         if (
             out is not None
             and self.is_raw
@@ -141,16 +138,34 @@ class Volume:
         ):
             self._array.read_into(index, out)
             return out
-        block = np.asarray(self._array[index])
-        for axis in "zc":
-            if axis not in kept:
-                block, kept = block[..., None], [*kept, axis]
-        block = block.transpose([kept.index(axis) for axis in "zyxc"])
+        block = self._block(index, kept)
         block = to_luminance(block) if luminance else block[..., 0]
         if out is None:
             return np.ascontiguousarray(block, self.dtype)
         out[...] = block
         return out
+
+    def read_channels(self, box: Sequence[int] | None = None) -> NDArray[Any]:
+        """The voxels of a box with all their channels: (z1 - z0, y1 - y0, x1 - x0, channels). See `read`."""
+        index, kept = self._index(checked_box(box, self.shape), slice(0, self.channels))
+        return np.ascontiguousarray(self._block(index, kept), self.dtype)
+
+    def _index(self, box: Box, channels: slice) -> tuple[tuple[Any, ...], list[str]]:
+        """What to ask the array for, and the axes of what it gives."""
+        z0, z1, y0, y1, x0, x1 = box
+        ranges = {"z": slice(z0, z1), "y": slice(y0, y1), "x": slice(x0, x1)}
+        if "c" in self._axes:
+            ranges["c"] = channels
+        kept = [axis for axis in self._axes if axis in ranges]
+        return tuple(ranges.get(axis, 0) for axis in self._axes), kept
+
+    def _block(self, index: tuple[Any, ...], kept: list[str]) -> NDArray[Any]:
+        """(z, y, x, c)"""
+        block = np.asarray(self._array[index])
+        for axis in "zc":
+            if axis not in kept:
+                block, kept = block[..., None], [*kept, axis]
+        return block.transpose([kept.index(axis) for axis in "zyxc"])
 
     def slabs(self, size: int = 1 << 24) -> Iterator[NDArray[Any]]:
         """The whole volume as (n, H, W) blocks of whole slices, about `size` bytes each, aligned to its chunks."""

@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("info", "sample")
+VERBS: tuple[str, ...] = ("info", "sample", "clip")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -14,6 +14,7 @@ examples:
   maskmill zircon VERB --help                      what a step does, with examples
   maskmill zircon info project/                    what a project holds, and what it lacks
   maskmill zircon sample project/ selected.csv     shots whose windows do not overlap
+  maskmill zircon clip project/ clips/             a picture for each shot, and where it is from
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed as failed
 """

@@ -6,10 +6,14 @@ A verb of `maskmill zircon` has its function here, and its options in `cli/zirco
 scanlists                       shot lists (`.scancsv`): names, places, settings
 stage                           `.Align` files, and the transform between the stage and a mosaic's pixels
 projects, scans                 mosaic projects, and which list fits which mosaic; image-per-shot projects
+clips                           `clip`: a picture for each shot; `sidecars` says where it is from, `contrast` stretches
+places                          tables of shots and their windows, which the verbs hand on to each other
 sampling                        `sample`: shots whose windows do not overlap; `independent` finds the most there can be
 ==============================  =======================================================================================
 """
 
+from maskmill.studies.zircon.clips import clip
 from maskmill.studies.zircon.sampling import sample
+from maskmill.studies.zircon.sidecars import Clip, read_clip
 
-__all__ = ["sample"]
+__all__ = ["Clip", "clip", "read_clip", "sample"]

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -17,16 +13,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill._check import floats, integers
-from maskmill._files import FormatError, written_whole
-from maskmill.studies.zircon._csv import read_rows
 from maskmill.studies.zircon.independent import Independent, max_independent_set
+from maskmill.studies.zircon.places import (
+    check_pattern,
+    is_cut,
+    read_shots,
+    spot_rows,
+    write_json,
+    write_table,
+)
 from maskmill.studies.zircon.projects import Sample, read_project
 from maskmill.studies.zircon.scanlists import STANDARDS
 from maskmill.studies.zircon.stage import Transform
 
 Mode = Literal["max", "random"]
 Rule = Literal["both", "stage", "pixel"]
-_MOST_SPOTS = 10_000  # of one list: every two are compared
+COLUMNS = (
+    "sample", "shot", "description", "standard", "status", "by", "x", "y", "mosaic", "left", "top", "columns", "rows",
+)  # fmt: skip
+"""Of the table that is written."""
 
 
 def conflicts(
@@ -197,17 +202,17 @@ def sample(
         raise ValueError(f"standards must be in, out or only, not {standards!r}")
     if edges not in ("keep", "drop"):
         raise ValueError(f"edges must be keep or drop, not {edges!r}")
-    _check_pattern(pattern)
+    check_pattern(pattern)
     samples = read_project(project)
-    rejected = _rejected(Path(reject), samples) if reject is not None else set()
+    rejected = read_shots(Path(reject), samples) if reject is not None else set()
     chosen = []
     for number, one in enumerate(samples):
         if progress is not None:
             progress(number, len(samples), one.name)
         transform = one.transform(compat=compat, pixels=pixels)
         side = one.field if field is None else field
-        rows = _rows(one, transform, side, pattern)
-        _filter(rows, one, transform, standards=standards, rejected=rejected, edges=edges)
+        rows = spot_rows(one, transform, side, pattern)
+        _filter(rows, transform, standards=standards, rejected=rejected, edges=edges)
         chosen.append(
             _choose(rows, one, transform, side, rule=rule, mode=mode, seed=seed, time_limit=time_limit)
         )
@@ -221,55 +226,8 @@ def sample(
     return chosen
 
 
-def _check_pattern(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(
-            f"the pattern of standards must be a regular expression, not {pattern!r} ({error})"
-        ) from None
-
-
-def _rejected(path: Path, samples: Sequence[Sample]) -> set[tuple[str, str]]:
-    known = {one.name: {shot.name for shot in one.scans.spots} for one in samples}
-    found = set()
-    for row in read_rows(path, ("sample", "shot"), aliases={"Sample": "sample", "Shot": "shot"}):
-        if row["sample"] not in known:
-            raise row.fault("sample", "a sample of the project")
-        if row["shot"] not in known[row["sample"]]:
-            raise row.fault("shot", f"a spot of {row['sample']}")
-        found.add((row["sample"], row["shot"]))
-    return found
-
-
-def _rows(one: Sample, transform: Transform, side: float, pattern: str) -> list[dict[str, Any]]:
-    spots = one.scans.spots
-    if len(spots) > _MOST_SPOTS:
-        raise FormatError(f"{one.scanlist}: expected at most {_MOST_SPOTS:,} spots, found {len(spots):,}")
-    columns, rows = transform.window(side)
-    return [
-        {
-            "sample": one.name,
-            "shot": shot.name,
-            "description": shot.description,
-            "standard": int(shot.is_standard(pattern)),
-            "status": "",
-            "by": "",
-            "x": shot.x,
-            "y": shot.y,
-            "mosaic": one.mosaic.name,
-            "left": column - columns // 2,
-            "top": row - rows // 2,
-            "columns": columns,
-            "rows": rows,
-        }
-        for shot, (column, row) in zip(spots, transform.to_pixels(one.scans.xy).tolist(), strict=True)
-    ]
-
-
 def _filter(
     rows: Sequence[dict[str, Any]],
-    one: Sample,
     transform: Transform,
     *,
     standards: str,
@@ -277,19 +235,16 @@ def _filter(
     edges: str,
 ) -> None:
     """Mark what is not to be chosen from."""
-    inside = transform.inside(one.scans.xy)
-    for row, within in zip(rows, inside.tolist(), strict=True):
-        right, bottom = row["left"] + row["columns"], row["top"] + row["rows"]
-        whole = min(row["left"], row["top"]) >= 0 and right <= transform.columns and bottom <= transform.rows
-        if not within:
-            row["status"] = "outside"
-        elif standards == "out" and row["standard"]:
+    for row in rows:
+        if row["status"]:
+            continue
+        if standards == "out" and row["standard"]:
             row["status"] = "standard"
         elif standards == "only" and not row["standard"]:
             row["status"] = "grain"
         elif (row["sample"], row["shot"]) in rejected:
             row["status"] = "rejected"
-        elif edges == "drop" and not whole:
+        elif edges == "drop" and is_cut(row, transform):
             row["status"] = "edge"
 
 
@@ -318,13 +273,6 @@ def _choose(
 
 
 def _write(out: Path, chosen: Sequence[Chosen], settings: dict[str, Any]) -> None:
-    table = io.StringIO(newline="")
-    names = [row for one in chosen for row in one.rows]
-    writer = csv.DictWriter(
-        table, list(names[0]) if names else ["sample", "shot", "status"], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(names)
     summary = {
         "settings": settings,
         "samples": [
@@ -338,7 +286,5 @@ def _write(out: Path, chosen: Sequence[Chosen], settings: dict[str, Any]) -> Non
             for one in chosen
         ],
     }
-    with written_whole(out) as file:
-        file.write(table.getvalue().encode())
-    with written_whole(out.with_suffix(".json")) as file:
-        file.write(json.dumps(summary, indent=2, ensure_ascii=False).encode() + b"\n")
+    write_table(out, [row for one in chosen for row in one.rows], COLUMNS)
+    write_json(out.with_suffix(".json"), summary)

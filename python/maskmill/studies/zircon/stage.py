@@ -16,6 +16,7 @@ from maskmill._check import floats
 from maskmill._files import FormatError
 
 _LARGEST = 1 << 20  # bytes of an .Align file, which has 244
+_WIDEST = 8192  # pixels of a window; those of grains have some hundred
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,10 @@ class Transform:
         columns, rows = 2 * round(field / self.sx / 2), 2 * round(field / self.sy / 2)
         if not columns * rows:
             raise ValueError(f"field must be two pixels or more ({2 * max(self._scales):g}), not {field:g}")
+        if max(columns, rows) > _WIDEST:
+            raise ValueError(
+                f"field must be at most {_WIDEST} pixels ({_WIDEST * min(self._scales):g}), not {field:g}"
+            )
         return columns, rows
 
     def as_dict(self) -> dict[str, Any]:
