@@ -5,7 +5,13 @@ reference.py   pixels that are read when asked for
 shapes.py      the geometry of instances as their source had it, and how it becomes masks
 dataset.py     the class
 coco.py        to and from COCO's dicts
-operations.py  select, filter, merge, remap, clip, sample
+operations.py  select, merge, remap classes, clip, sample
+split.py       parts: random, by groups, stratified
+tiles.py       images cut into windows, with annotations
+statistics.py  what is in it, in numbers
+checks.py      what is wrong with it; crossing.py: whether an outline crosses itself
+sizes.py       height and width of pictures by their headers
+targets.py     what training code takes
 loss.py        what was lost between two data sets: the loss report
 """
 

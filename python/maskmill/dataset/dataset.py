@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill.dataset.shapes import MASK, POLYGON, Shapes
 from maskmill.dataset.table import Table, objects
 from maskmill.masks import Masks
+
+if TYPE_CHECKING:
+    from maskmill.dataset.checks import Problem
+    from maskmill.dataset.statistics import Statistics
 
 __all__ = ["Dataset"]
 
@@ -275,7 +279,200 @@ class Dataset:
 
         return to_coco(self, polygons=polygons)
 
+    # For training
+
+    def __getitem__(self, i: int) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Image i and its target, as torchvision's detection models take it, in NumPy arrays.
+
+        Returns
+        -------
+        image : (H, W) or (H, W, C), as stored
+        target : dict
+            boxes (N, 4) float32 as x0, y0, x1, y1; labels (N,) int64, ids of categories (0 for none); masks (N, H, W)
+            uint8; image_id int; area (N,) float32; iscrowd (N,) int64.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the picture was not found where the annotations were read.
+        """
+        from maskmill.dataset.targets import image, target
+
+        i = range(len(self))[i]  # raises IndexError, which ends a loop over the data set
+        return image(self, i), target(self, i)
+
+    def target(self, i: int) -> dict[str, Any]:
+        """The target of image i alone; the picture is not needed."""
+        from maskmill.dataset.targets import target
+
+        return target(self, range(len(self))[i])
+
+    def detectron2(self, *, polygons: bool = False) -> list[dict[str, Any]]:
+        """detectron2's standard dataset dicts (category_id counts rows of `categories`, from 0).
+
+        Segmentations are RLEs (``cfg.INPUT.MASK_FORMAT = "bitmask"``); with polygons=True what was read as COCO
+        polygons stays so.
+        """
+        from maskmill.dataset.targets import detectron2
+
+        return detectron2(self, polygons=polygons)
+
+    # In numbers
+
+    def stats(self) -> Statistics:
+        """Counts, areas, sizes; see `maskmill.dataset.statistics.Statistics`."""
+        from maskmill.dataset.statistics import statistics
+
+        return statistics(self)
+
+    def check(self, **rules: str) -> list[Problem]:
+        """Look for faults; see `maskmill.dataset.checks.check`."""
+        from maskmill.dataset.checks import check
+
+        return check(self, **rules)
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the instances with the names of their images and categories."""
+        return self._joined().to_pandas()
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table of the instances, with the names of their images and categories, and their masks as
+        `Masks.to_arrow` has them (height, width, counts)."""
+        table = self._joined().to_arrow()
+        masks = self.masks.to_arrow()
+        for name in masks.column_names:
+            table = table.append_column(name, masks[name])
+        return table
+
+    def _joined(self) -> Table:
+        names = self.images["file_name"][self.instances["image"]]
+        return self.instances.with_columns(
+            file_name=names, category_name=objects(self.category_names), area=self.areas
+        )
+
     # Others made of it
+
+    def select(
+        self,
+        images: Iterable[str] | ArrayLike | None = None,
+        categories: Iterable[str] | None = None,
+        *,
+        where: Callable[[Table], ArrayLike] | None = None,
+        min_area: float | None = None,
+        max_area: float | None = None,
+        crowd: bool | None = None,
+        drop_empty: bool = False,
+    ) -> Dataset:
+        """The part that fits all that is asked.
+
+        Parameters
+        ----------
+        images : file names, patterns ("train/*.png"), row numbers or a boolean array
+        categories : names; the other categories go
+        where : function of the table `instances` that gives a boolean array
+        min_area, max_area : pixels, both included
+        crowd : only crowd regions, or none of them
+        drop_empty : leave out images that have no instance (any more)
+
+        Examples
+        --------
+        >>> from maskmill import Dataset, Masks
+        >>> import numpy as np
+        >>> masks, _ = Masks.from_labels(np.array([[1, 1, 0], [0, 0, 2]]))
+        >>> d = Dataset({"height": [2], "width": [3]}, {"name": ["a", "b"]}, {"category": [0, 1]}, masks)
+        >>> d.select(categories=["b"]).masks.area.tolist(), d.select(min_area=2).masks.area.tolist()
+        ([1], [2])
+        """
+        from maskmill.dataset.operations import select
+
+        return select(self, images, categories, where, min_area, max_area, crowd, drop_empty)
+
+    def filter(self, keep: Callable[[dict[str, Any]], bool]) -> Dataset:
+        """The instances for whose row, as a dict, `keep` is true. `select` is faster."""
+        return self.take(instances=np.array([bool(keep(row)) for row in self.instances], bool))
+
+    def merge(self, *others: Dataset, same_images: str = "join") -> Dataset:
+        """This and others as one. Categories of one name become one; ids stay where no two are the same.
+
+        same_images : {"join", "keep", "error"}
+            Images of the same name and size: one image with all instances, several images, or an error.
+        """
+        from maskmill.dataset.operations import merge
+
+        return merge([self, *others], same_images)
+
+    def remap(self, classes: Mapping[str, str | None], *, others: str = "keep") -> Dataset:
+        """Other names for categories: several may become one, those that become None are dropped with their instances.
+
+        others : {"keep", "drop", "error"}
+            What happens to categories that `classes` does not name.
+        """
+        from maskmill.dataset.operations import remap
+
+        return remap(self, classes, others)
+
+    def clip(self) -> Dataset:
+        """Nothing beyond the borders of images: boxes are cut, shapes that reach beyond become masks."""
+        from maskmill.dataset.operations import clip
+
+        return clip(self)
+
+    def split(
+        self,
+        parts: Mapping[str, float],
+        *,
+        seed: int = 0,
+        stratify: bool = False,
+        group: str | Callable[[dict[str, Any]], Any] | None = None,
+    ) -> dict[str, Dataset]:
+        """Parts by name, of all images, none twice.
+
+        Parameters
+        ----------
+        parts : names and their shares, such as {"train": 0.8, "val": 0.2}; the largest remainders get what is left over
+        seed : int
+        stratify : share out the instances of every category in proportion
+        group : a column or attribute of images, or a function of their rows; images of one group stay together
+        """
+        from maskmill.dataset.split import split
+
+        return split(self, parts, seed, stratify, group)
+
+    def sample(self, n: int | float, *, seed: int = 0, by: str = "images") -> Dataset:
+        """n images (a share, if a float up to 1), in their order.
+
+        by : {"images", "category"}
+            At random, or so that rare categories come first.
+        """
+        from maskmill.dataset.operations import sample
+
+        return sample(self, n, seed, by)
+
+    def tile(
+        self,
+        size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        *,
+        edge: str = "shift",
+        min_visible: float = 0.0,
+        drop_empty: bool = False,
+    ) -> Dataset:
+        """Windows of the images as images of their own, with what is seen of the instances.
+
+        Parameters
+        ----------
+        size, stride, edge : as `maskmill.patches.grid` has them
+        min_visible : instances of which less is seen are left out of a tile
+        drop_empty : leave out tiles without instances
+
+        Notes
+        -----
+        Each instance has attributes source_id and visible (the share that is seen), each image source_image and tile
+        (y0, y1, x0, x1). Pictures are cut when they are asked for.
+        """
+        from maskmill.dataset.tiles import tile
+
+        return tile(self, size, stride, edge, min_visible, drop_empty)
 
     def replace(self, **parts: Any) -> Dataset:
         """The same with other images, categories, instances, shapes, info or provenance."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill._files import FormatError
+from maskmill.dataset.sizes import image_size
 from maskmill.io.images import read_image
-from maskmill.io.sizes import image_size
 
 __all__ = ["palette", "read_indexed", "write_indexed"]
 

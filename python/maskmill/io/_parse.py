@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Reference
+from maskmill.dataset.sizes import image_size
 from maskmill.io.images import IMAGE_SUFFIXES, read_image
-from maskmill.io.sizes import image_size
 
 __all__ = ["Images", "load_json", "load_text", "parse_json", "safe_name"]
 

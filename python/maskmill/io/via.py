@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Reference, objects
+from maskmill.dataset.sizes import image_size_of
 from maskmill.io._parse import Images, keep_unknown, load_json, mapping, number, sequence, side, text
 from maskmill.io._via_regions import ID, Reading, Region, class_attribute_of, instances_of
 from maskmill.io._via_write import OF_FILE, write
 from maskmill.io.formats import Format
 from maskmill.io.images import decode_image
-from maskmill.io.sizes import image_size_of
 
 __all__ = ["FORMAT", "read", "sniff", "write"]
 

@@ -102,7 +102,7 @@ def _scanlist(path: Path, pattern: str) -> None:
 
 def _project(folder: Path, pattern: str, most: int) -> int:
     """What a mosaic project holds; how much it lacks."""
-    from maskmill.io.sizes import image_size
+    from maskmill.dataset.sizes import image_size
     from maskmill.studies.zircon.projects import match_scanlists, read_project
 
     lacking = []

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from maskmill import _jobs, coco_json
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset
+from maskmill.dataset.sizes import image_size
 from maskmill.io import maskterial
 from maskmill.io.maskterial import Variant
-from maskmill.io.sizes import image_size
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import class_ids, dataset_of_file, write_annotations
 from maskmill.studies.flakes.inputs import Progress, pictures_of

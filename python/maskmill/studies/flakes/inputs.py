@@ -11,9 +11,9 @@ import numpy as np
 from maskmill import _jobs
 from maskmill import io as formats
 from maskmill.dataset import Dataset, Reference, objects
+from maskmill.dataset.sizes import image_size
 from maskmill.io._parse import read_pixels
 from maskmill.io.images import IMAGE_SUFFIXES
-from maskmill.io.sizes import image_size
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import of_masks
 from maskmill.studies.flakes.label_png import read_labels

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from maskmill._files import FormatError
+from maskmill.dataset.sizes import image_size
 from maskmill.io.images import IMAGE_SUFFIXES
-from maskmill.io.sizes import image_size
 from maskmill.studies.zircon._csv import read_rows
 from maskmill.studies.zircon.projects import of_stem
 from maskmill.studies.zircon.stage import read_align
