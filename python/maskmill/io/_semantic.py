@@ -1,6 +1,6 @@
 """What formats with one class per pixel share: label images of instances, and instances of label images.
 
-The values of a label image are ids of categories, 0 is nothing.
+Label images have the row of the category plus 1, 0 being nothing: ids of categories may be any numbers.
 """
 
 from __future__ import annotations
@@ -11,21 +11,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill.dataset import Dataset
+from maskmill.dataset import Dataset, Reference
 from maskmill.masks import Masks
 
 
 def label_image(dataset: Dataset, i: int) -> NDArray[np.int64]:
     """The classes of the pixels of image i: as it has them, otherwise those of its instances."""
     reference = dataset.images["semantic"][i]
-    if reference is None:
-        return painted(dataset, i)[0]
+    return painted(dataset, i)[0] if reference is None else read_rows(dataset, reference)
+
+
+def read_rows(dataset: Dataset, reference: Reference) -> NDArray[np.int64]:
+    """A label image with ids of categories, as their rows plus 1.
+
+    Raises
+    ------
+    ValueError
+        If it has a value that is no category's id.
+    """
     found = np.asarray(reference.read())
     if found.ndim != 2 or found.dtype.kind not in "biu":
         raise ValueError(
             f"{reference}: must be an (H, W) label image, not {found.dtype} of shape {found.shape}"
         )
-    return found.astype(np.int64)
+    rows = np.zeros(found.shape, np.int64)
+    for row, number in enumerate(dataset.categories["id"].tolist(), 1):
+        rows[found == number] = row
+    rows[found == 0] = 0
+    unknown = found[(rows == 0) & (found != 0)]
+    if len(unknown):
+        raise ValueError(f"{reference}: must have ids of categories, not the value {unknown[0]}")
+    return rows
 
 
 def painted(dataset: Dataset, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -42,10 +58,8 @@ def painted(dataset: Dataset, i: int) -> tuple[NDArray[np.int64], NDArray[np.int
     instances = np.zeros((h, w), np.int64)
     if len(rows):
         instances = dataset.masks[rows].labels(rows + 1, out=instances)
-    classes = np.zeros((h, w), np.int64)
-    shown = instances > 0
-    classes[shown] = dataset.categories["id"][dataset.instances["category"][instances[shown] - 1]]
-    return classes, instances
+    class_of = np.concatenate([[0], dataset.instances["category"] + 1])
+    return class_of[instances], instances
 
 
 def parts(labels: NDArray[Any]) -> tuple[Masks, NDArray[np.int64]]:
@@ -57,12 +71,11 @@ def parts(labels: NDArray[Any]) -> tuple[Masks, NDArray[np.int64]]:
 
 def with_parts(dataset: Dataset) -> Dataset:
     """The same with instances: the connected parts of the classes of each image."""
-    row_of = {int(number): row for row, number in enumerate(dataset.categories["id"])}
-    found = [parts(label_image(dataset, i)) for i in range(len(dataset))]
-    numbers = [len(masks) for masks, _ in found]
+    images = [i for i, reference in enumerate(dataset.images["semantic"]) if reference is not None]
+    found = [parts(label_image(dataset, i)) for i in images]
     table = {
-        "image": np.repeat(np.arange(len(dataset)), numbers),
-        "category": np.asarray([row_of[int(v)] for _, values in found for v in values], np.int64),
+        "image": np.repeat(np.asarray(images, np.int64), [len(masks) for masks, _ in found]),
+        "category": np.concatenate([np.empty(0, np.int64), *(values - 1 for _, values in found)]),
     }
     return dataset.replace(instances=table, shapes=Masks.concatenate([masks for masks, _ in found]))
 

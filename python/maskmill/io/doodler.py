@@ -26,7 +26,7 @@ from maskmill.dataset import Dataset, Reference, objects
 from maskmill.io._doodler_settings import coloured
 from maskmill.io._doodler_trials import Trial, read_trials
 from maskmill.io._parse import safe_name
-from maskmill.io._semantic import label_image, painted, rows_of_parts, with_parts
+from maskmill.io._semantic import label_image, painted, read_rows, rows_of_parts, with_parts
 from maskmill.io.formats import Format
 from maskmill.masks import Masks
 
@@ -212,9 +212,7 @@ def write(dataset: Dataset, path: Path, *, components: bool = False) -> NDArray[
         written += trials
     if not components:
         return np.empty(0, np.int64)
-    names = dataset.images["file_name"]
-    made = ((*painted(dataset, i), names[i]) for i in written)
-    return rows_of_parts((_as_rows(dataset, classes, name), rows) for classes, rows, name in made)
+    return rows_of_parts(painted(dataset, i) for i in written)
 
 
 def _files(dataset: Dataset, path: Path) -> dict[Path, list[int]]:
@@ -291,12 +289,13 @@ def _made(dataset: Dataset, i: int, components: bool) -> dict[str, NDArray[Any]]
         )
     said = dataset.images["attributes"][i] or {}
     drawn = said.get("doodles")
-    labels = _as_rows(dataset, classes, name)
-    made = {"image": image, "orig_image": image, "label": _one_hot(labels)}
-    if isinstance(drawn, Reference):
-        made["doodles"] = _as_rows(dataset, np.asarray(drawn.read()), name)
-    else:
-        made["doodles"] = np.zeros_like(labels)
+    doodles = read_rows(dataset, drawn) if isinstance(drawn, Reference) else np.zeros_like(classes)
+    made = {
+        "image": image,
+        "orig_image": image,
+        "label": _one_hot(classes),
+        "doodles": doodles.astype(np.uint8),
+    }
     if len(names) <= 24:
         made["color_doodles"] = coloured(made["doodles"], image, len(names))
     if said.get("settings"):
@@ -304,23 +303,9 @@ def _made(dataset: Dataset, i: int, components: bool) -> dict[str, NDArray[Any]]
     return {**made, "classes": np.asarray(names, np.str_)}
 
 
-def _as_rows(dataset: Dataset, classes: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Ids of categories as their rows plus 1."""
-    ids = dataset.categories["id"]
-    rows = np.zeros(classes.shape, np.uint8)
-    for row, number in enumerate(ids.tolist()):
-        rows[classes == number] = row + 1
-    unknown = classes[(rows == 0) & (classes != 0)]
-    if len(unknown):
-        raise ValueError(
-            f"image {name!r}: its label image has the value {unknown[0]}, which is no category's id"
-        )
-    return rows
-
-
-def _one_hot(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _one_hot(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
     """As Doodler writes it: as deep as the highest class that occurs."""
-    numbers = np.arange(1, max(1, int(labels.max(initial=0))) + 1, dtype=np.uint8)
+    numbers = np.arange(1, max(1, int(labels.max(initial=0))) + 1)
     return np.equal(labels[..., None], numbers).view(np.uint8)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Format", "formats", "read", "sniff", "write"]
 
 MODULES: tuple[str, ...] = (
+    "ilastik",
     "doodler",
     "via",
     "coco",
