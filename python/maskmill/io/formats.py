@@ -22,6 +22,7 @@ __all__ = ["Format", "formats", "read", "sniff", "write"]
 MODULES: tuple[str, ...] = (
     "ilastik",
     "doodler",
+    "label_studio",
     "via",
     "coco",
     "voc",
