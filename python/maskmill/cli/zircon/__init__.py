@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("info", "sample", "clip")
+VERBS: tuple[str, ...] = ("info", "sample", "clip", "measure")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -15,6 +15,7 @@ examples:
   maskmill zircon info project/                    what a project holds, and what it lacks
   maskmill zircon sample project/ selected.csv     shots whose windows do not overlap
   maskmill zircon clip project/ clips/             a picture for each shot, and where it is from
+  maskmill zircon measure grains.json grains.csv   axes, areas and perimeters of all grains
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed as failed
 """
@@ -27,7 +28,7 @@ def _module(verb: str) -> Any:
 def add_parser(verbs: Any) -> None:
     p = verbs.add_parser(
         "zircon",
-        help="zircon grains under laser shots: clips, samples, splits",
+        help="zircon grains under laser shots: clips, samples, splits, measurements",
         description="From mosaics and shot lists of LA-ICP-MS laboratories to training sets of single grains.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
