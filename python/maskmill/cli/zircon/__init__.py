@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("info", "sample", "clip", "measure")
+VERBS: tuple[str, ...] = ("info", "sample", "clip", "measure", "agreement")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -16,6 +16,7 @@ examples:
   maskmill zircon sample project/ selected.csv     shots whose windows do not overlap
   maskmill zircon clip project/ clips/             a picture for each shot, and where it is from
   maskmill zircon measure grains.json grains.csv   axes, areas and perimeters of all grains
+  maskmill zircon agreement by_hand.csv grains.csv agreement/
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed as failed
 """
