@@ -7,7 +7,7 @@ scanlists                       shot lists (`.scancsv`): names, places, settings
 headings                        names of columns of measurement tables, whatever became of their µ
 grains                          `measure`: axes, areas, perimeters of grains, all or those under the shots
 pairs, comparison               two measurements of the same grains; `agreement`: how far they agree
-writing                         tables as CSV, Markdown, HTML
+breakdown, content, writing     `tables`: what a training set holds; CSV, Markdown, HTML
 pictures                        Bland-Altman and other plots
 stage                           `.Align` files, and the transform between the stage and a mosaic's pixels
 projects, scans                 mosaic projects, and which list fits which mosaic; image-per-shot projects
@@ -17,10 +17,11 @@ sampling                        `sample`: shots whose windows do not overlap; `i
 ==============================  =======================================================================================
 """
 
+from maskmill.studies.zircon.breakdown import tables
 from maskmill.studies.zircon.clips import clip
 from maskmill.studies.zircon.comparison import agreement
 from maskmill.studies.zircon.grains import measure
 from maskmill.studies.zircon.sampling import sample
 from maskmill.studies.zircon.sidecars import Clip, read_clip
 
-__all__ = ["Clip", "agreement", "clip", "measure", "read_clip", "sample"]
+__all__ = ["Clip", "agreement", "clip", "measure", "read_clip", "sample", "tables"]
