@@ -207,3 +207,19 @@ def test_dsb2018_to_coco_and_back(data, tmp_path):
             for path in (tmp_path / "back", folder / "labels")
         )
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("ids", [[1, 2], [7, 3], [0, 5]])
+def test_label_images_of_classes_keep_them_whatever_their_ids(tmp_path, ids):
+    labels = np.array([0, *ids], np.uint8)[[[0, 1, 1], [2, 2, 0]]]
+    before = maskmill.io.read(png(tmp_path / "a.png", labels), "label_images", values="classes")
+    categories = {"id": ids, "name": ["grain", "void"]}
+    named = before.replace(categories=categories, instances={}, shapes=Masks.empty())
+    maskmill.io.write(named, tmp_path / "out", "label_images", values="classes")
+    after = maskmill.io.read(tmp_path / "out", "label_images", values="classes")
+
+    def names(dataset):
+        of = dict(zip(dataset.categories["id"].tolist(), dataset.categories["name"], strict=True))
+        return [of[v] if v else None for v in dataset.images["semantic"][0].read().ravel().tolist()]
+
+    assert names(after) == names(named)

@@ -311,8 +311,8 @@ class _Writer:
         shown = np.unique(seen)
         shown = shown[shown > 0] - 1
         found = rows[shown]
-        if self.classes and not len(rows) and self.dataset.images["semantic"][i] is not None and self.fits:
-            numbers = label_image(self.dataset, i)
+        if self.classes and not len(rows) and self.dataset.images["semantic"][i] is not None:
+            numbers = np.append(0, self.ids)[label_image(self.dataset, i)]
             found = np.full(len(np.setdiff1d(numbers, 0)), -1)
         elif self.classes:
             numbers = np.append(0, self.ids[category[rows]])[seen]
