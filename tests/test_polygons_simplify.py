@@ -23,7 +23,9 @@ METHODS = [DOUGLAS_PEUCKER, AREA]
 
 def simplify(kernels: Any, rings: Sequence[Ring], tolerance: float, method: int) -> list[Ring]:
     points, offsets, _ = flat([rings])
-    points, offsets = kernels.polygons_simplify(points, offsets, tolerance, method)
+    points, offsets = kernels.polygons_simplify(
+        points, offsets, np.broadcast_to(float(tolerance), len(rings)).copy(), method
+    )
     assert points.dtype == np.float64
     assert offsets.dtype == np.int64
     assert offsets[0] == 0
@@ -147,7 +149,7 @@ def test_simplify_small_and_flat_rings(kernels: Any, method: int) -> None:
             assert_subset(got, ring)
             if len(ring) <= 3 or method == DOUGLAS_PEUCKER:
                 assert len(got) == min(len(ring), 3)
-    points, offsets = kernels.polygons_simplify(np.empty((0, 2)), np.zeros(1, np.int64), 1.0, method)
+    points, offsets = kernels.polygons_simplify(np.empty((0, 2)), np.zeros(1, np.int64), np.empty(0), method)
     assert points.shape == (0, 2)
     assert offsets.tolist() == [0]
 
@@ -187,18 +189,21 @@ def test_simplify_real_polygons(kernels: Any, data: Path) -> None:
 def test_simplify_bad_arguments(kernels: Any) -> None:
     points, rings, _ = flat([[[[0, 0], [9, 0], [0, 9]]]])
     cases = [
-        ((points, rings, -0.5, 0), "tolerance must be 0 or more, not -0.5"),
-        ((points, rings, np.nan, 1), "tolerance must be 0 or more, not nan"),
-        ((points, rings, -np.inf, 1), "tolerance must be 0 or more, not -inf"),
-        ((points, rings, 1.0, 2), "method must be 0 or 1, not 2"),
-        ((points, rings, 1.0, -1), "method must be 0 or 1, not -1"),
-        ((points, rings, -1.0, 2), "method must be 0 or 1, not 2"),
-        ((points.ravel(), rings, 1.0, 0), "points must have shape (K, 2)"),
-        ((points, rings + 1, 1.0, 0), "offsets must rise from 0 or more to the number of values or less"),
+        ((points, rings, np.array([-0.5]), 0), "tolerance must be 0 or more, not -0.5"),
+        ((points, rings, np.array([np.nan]), 1), "tolerance must be 0 or more, not nan"),
+        ((points, rings, np.array([-np.inf]), 1), "tolerance must be 0 or more, not -inf"),
+        ((points, rings, np.array([1.0]), 2), "method must be 0 or 1, not 2"),
+        ((points, rings, np.array([1.0]), -1), "method must be 0 or 1, not -1"),
+        ((points, rings, np.array([-1.0]), 2), "method must be 0 or 1, not 2"),
+        ((points.ravel(), rings, np.array([1.0]), 0), "points must have shape (K, 2)"),
+        ((points, rings + 1, np.array([1.0]), 0), "offsets must rise from 0 or more to the number of values or less"),
     ]
+    cases.append(
+        ((points, rings, np.ones(2), 0), "tolerances must have shape (R,), R being the number of rings")
+    )
     for arguments, text in cases:
         with pytest.raises(ValueError) as error:
             kernels.polygons_simplify(*arguments)
         assert str(error.value) == text
     with pytest.raises(TypeError):
-        kernels.polygons_simplify(points.astype(np.float32), rings, 1.0, 0)
+        kernels.polygons_simplify(points.astype(np.float32), rings, np.ones(1), 0)

@@ -70,17 +70,24 @@ class CocoFiller {
 // them or on them; a radius of 0 gives nothing. Cost: O(columns).
 Runs polygons_ellipses(const double* ellipses, const int64_t* sizes, size_t n);
 
+// out[i] of mask i: 1 where edges cross, touch inside of an edge, or lie on each other; else 2 where rings are not nested
+// as their directions say (outer rings clockwise as seen, in nothing or in a hole; holes the other way, in one outer
+// ring); else 0. Rings may touch at corners. Sides are told in double precision: exact for integers up to 2^25.
+// Cost: edges times edges above or below each other.
+void polygons_tangles(const Polygons& polygons, uint8_t* out);
+
 enum class SimplifyMethod { douglas_peucker = 0, area = 1 };
 
 struct Rings {
     Buffer<double> points;
     Buffer<int64_t> offsets;
 };
-// Rings with fewer points, never fewer than 3 (rings of up to 3 stay as they are).
+// `tolerances` are of each ring. Rings with fewer points, never fewer than 3 (rings of up to 3 stay as they are).
 // douglas_peucker: the ring is cut at its first point and the one farthest from it; both halves keep the point farthest
 // from their chord while that is more than `tolerance`.
 // area: the point whose triangle with its neighbours is smallest is dropped, again and again, while the triangles
 // dropped sum to `tolerance` at most (which bounds the symmetric difference).
-Rings polygons_simplify(const double* points, const int64_t* rings, size_t n, double tolerance, SimplifyMethod method);
+Rings polygons_simplify(const double* points, const int64_t* rings, const double* tolerances, size_t n,
+                        SimplifyMethod method);
 
 }  // namespace maskmill

@@ -120,9 +120,12 @@ void drop_triangles(const Point* ring, size_t n, double tolerance, std::vector<u
 
 }  // namespace
 
-Rings polygons_simplify(const double* points, const int64_t* rings, size_t n, double tolerance, SimplifyMethod method) {
-    if (!(tolerance >= 0)) {
-        throw std::invalid_argument("tolerance must be 0 or more, not " + number_text(tolerance));
+Rings polygons_simplify(const double* points, const int64_t* rings, const double* tolerances, size_t n,
+                        SimplifyMethod method) {
+    for (size_t r = 0; r < n; ++r) {
+        if (!(tolerances[r] >= 0)) {
+            throw std::invalid_argument("tolerance must be 0 or more, not " + number_text(tolerances[r]));
+        }
     }
     const size_t total = n == 0 ? 0 : static_cast<size_t>(rings[n] - rings[0]);
     Ragged<Point> kept =
@@ -144,9 +147,9 @@ Rings polygons_simplify(const double* points, const int64_t* rings, size_t n, do
                 } else {
                     keep.assign(ring.size(), 0);
                     if (method == SimplifyMethod::area) {
-                        drop_triangles(ring.data(), ring.size(), tolerance, keep);
+                        drop_triangles(ring.data(), ring.size(), tolerances[r], keep);
                     } else {
-                        douglas_peucker(ring.data(), ring.size(), tolerance, keep);
+                        douglas_peucker(ring.data(), ring.size(), tolerances[r], keep);
                     }
                     for (size_t k = 0; k < ring.size(); ++k) {
                         if (keep[k]) piece.values.push(ring[k]);

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill import _check
 from maskmill._backend import kernels
 
-__all__ = ["Polygons", "ellipses", "rasterize", "simplify"]
+__all__ = ["Polygons", "ellipses", "rasterize", "simplify", "tangles"]
 
 RULES = {"coco": 0, "even-odd": 1, "non-zero": 2, "skimage": 3, "labelme": 4, "coverage": 5}
 
@@ -101,7 +101,7 @@ class Polygons:
         return [[ring.ravel().tolist() for ring in rings] for rings in self]
 
     def simplify(
-        self, tolerance: float, method: str = "douglas-peucker", *, backend: str | None = None
+        self, tolerance: ArrayLike, method: str = "douglas-peucker", *, backend: str | None = None
     ) -> Polygons:
         """`maskmill.polygons.simplify` on all rings."""
         points, rings = simplify(self.points, self.rings, tolerance, method, backend=backend)
@@ -194,7 +194,7 @@ def ellipses(
 def simplify(
     points: ArrayLike,
     rings: ArrayLike,
-    tolerance: float,
+    tolerance: ArrayLike,
     method: str = "douglas-peucker",
     *,
     backend: str | None = None,
@@ -205,8 +205,8 @@ def simplify(
     ----------
     points : (K, 2), x first
     rings : (R + 1,) offsets into points
-    tolerance : float
-        In pixels ("douglas-peucker": no dropped point is farther from the result) or square pixels ("area": the
+    tolerance : float or (R,)
+        Of all rings or of each. In pixels ("douglas-peucker": no dropped point is farther from the result) or square pixels ("area": the
         symmetric difference of each ring and its result is at most this).
     method : {"douglas-peucker", "area"}
 
@@ -216,10 +216,39 @@ def simplify(
     Whyatt, The Cartographic Journal 30 (1993) 46, doi:10.1179/000870493786962263.
     """
     numbers = {"douglas-peucker": 0, "area": 1}
+    ends = _check.integers(rings, _check.INT64, "rings")
     out, offsets = kernels(backend).polygons_simplify(
         _check.floats(points, 2, "points"),
-        _check.integers(rings, _check.INT64, "rings"),
-        float(tolerance),
+        ends,
+        np.broadcast_to(np.asarray(tolerance, np.float64), (max(ends.size - 1, 0),)).copy(),
         _check.choice(method, "method", numbers),
     )
     return out, offsets
+
+
+def tangles(polygons: Polygons | Sequence[Any], *, backend: str | None = None) -> NDArray[np.uint8]:
+    """Which polygons are no outlines of regions.
+
+    Returns
+    -------
+    (N,) uint8
+        - 1: edges of a mask cross, lie on each other, or touch elsewhere than at their ends.
+        - 2: else, rings are not nested as their directions say: outer rings go clockwise as seen and lie in nothing, or
+          in a hole; holes go the other way, in one outer ring. Where directions mean nothing, this is no fault.
+        - 0: neither. Rings may touch at corners, as outlines of pixels do.
+
+    Raises
+    ------
+    ValueError
+        On coordinates that are not finite or larger than 4e8; names mask and point.
+
+    Examples
+    --------
+    >>> from maskmill import polygons
+    >>> bow, square = [[0, 0, 4, 4, 4, 0, 0, 4]], [[0, 0, 4, 0, 4, 4, 0, 4]]
+    >>> polygons.tangles([bow, square, square + [[1, 1, 2, 1, 2, 2, 1, 2]]]).tolist()
+    [1, 0, 2]
+    """
+    p = polygons if isinstance(polygons, Polygons) else Polygons.from_lists(polygons)
+    found: NDArray[np.uint8] = kernels(backend).polygons_tangles(p.points, p.rings, p.masks)
+    return found

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from maskmill._numba._fill_coverage import ellipse_segments, fill_coverage
 from maskmill._numba._fill_rows import fill_labelme, fill_skimage
+from maskmill._numba._nesting import tangle
 from maskmill._numba._runs import (
     Float64s,
     Int64s,
@@ -274,11 +275,34 @@ def polygons_ellipses(ellipses: Float64s, sizes: Sizes) -> Runs:
     )
 
 
+# Tangles
+
+
+def polygons_tangles(points: Float64s, rings: Offsets, masks: Offsets) -> NDArray[np.uint8]:
+    """Of each mask: 1 where edges are in each other's way, else 2 where rings are not nested as they should, else 0."""
+    check_array("points", points, np.float64)
+    check_array("rings", rings, np.int64)
+    check_array("masks", masks, np.int64)
+    _check_points(points)
+    check_offsets(rings, len(points))
+    check_offsets(masks, rings.size - 1)
+    every_ring = split(points, rings)
+    found = []
+    for i in range(masks.size - 1):
+        of_mask = every_ring[masks[i] : masks[i + 1]]
+        for ring in of_mask:
+            bad = _bad_points(ring)
+            if bad.any():
+                _fail_point(i, ring, int(bad.argmax()))
+        found.append(tangle(of_mask))
+    return np.array(found, np.uint8)
+
+
 # Simplifying
 
 
 def polygons_simplify(
-    points: Float64s, rings: Offsets, tolerance: float, method: int
+    points: Float64s, rings: Offsets, tolerances: Float64s, method: int
 ) -> tuple[Float64s, Offsets]:
     """Rings without the points that matter least; rings of up to 3 points stay as they are."""
     check_array("points", points, np.float64)
@@ -287,15 +311,22 @@ def polygons_simplify(
     check_offsets(rings, len(points))
     if method not in (DOUGLAS_PEUCKER, AREA):
         raise ValueError(f"method must be 0 or 1, not {method}")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance must be 0 or more, not {tolerance:g}")
+    check_array("tolerances", tolerances, np.float64)
+    if tolerances.shape != (rings.size - 1,):
+        raise ValueError("tolerances must have shape (R,), R being the number of rings")
+    if not np.all(tolerances >= 0):
+        bad_one = tolerances[np.argmin(tolerances >= 0)]
+        raise ValueError(f"tolerance must be 0 or more, not {bad_one:g}")
     for r, ring in enumerate(split(points, rings)):
         bad = _bad_points(ring)
         if bad.any():
             x, y = ring[bad.argmax()]
             raise ValueError(f"ring {r}: point {bad.argmax()} is ({x:g}, {y:g}), not finite and at most 4e8")
     kept = _douglas_peucker if method == DOUGLAS_PEUCKER else _drop_triangles
-    parts = [ring if len(ring) <= 3 else ring[kept(ring, float(tolerance))] for ring in split(points, rings)]
+    parts = [
+        ring if len(ring) <= 3 else ring[kept(ring, tolerance)]
+        for ring, tolerance in zip(split(points, rings), tolerances.tolist(), strict=True)
+    ]
     values, offsets = join([part.ravel() for part in parts], np.float64)
     return values.reshape(-1, 2), offsets // 2
 
