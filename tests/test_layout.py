@@ -141,7 +141,7 @@ LEVELS = [
         "hashes",
         "hamming",
     },
-    {"patches"},
+    {"patches", "vectorize"},
     {"masks"},
     {"coco_json", "dataset"},
     {"pycocotools", "io"},

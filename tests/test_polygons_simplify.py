@@ -196,7 +196,10 @@ def test_simplify_bad_arguments(kernels: Any) -> None:
         ((points, rings, np.array([1.0]), -1), "method must be 0 or 1, not -1"),
         ((points, rings, np.array([-1.0]), 2), "method must be 0 or 1, not 2"),
         ((points.ravel(), rings, np.array([1.0]), 0), "points must have shape (K, 2)"),
-        ((points, rings + 1, np.array([1.0]), 0), "offsets must rise from 0 or more to the number of values or less"),
+        (
+            (points, rings + 1, np.array([1.0]), 0),
+            "offsets must rise from 0 or more to the number of values or less",
+        ),
     ]
     cases.append(
         ((points, rings, np.ones(2), 0), "tolerances must have shape (R,), R being the number of rings")

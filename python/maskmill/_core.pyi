@@ -162,8 +162,9 @@ def polygons_ellipses(ellipses: _Float64s, sizes: _Sizes) -> _Runs:
 def polygons_simplify(
     points: _Float64s, rings: _Offsets, tolerances: _Float64s, method: int
 ) -> tuple[_Float64s, _Offsets]:
-    """Closed rings with fewer points, by the tolerance (R,) of each. method 0: Douglas-Peucker, no point farther than tolerance from the result;
-    1: the symmetric difference of each ring and its result is at most tolerance square pixels."""
+    """Closed rings with fewer points, by the tolerance (R,) of each. method 0: Douglas-Peucker, no point farther than
+    tolerance from the result; 1: the symmetric difference of each ring and its result is at most tolerance square
+    pixels."""
 
 def polygons_tangles(points: _Float64s, rings: _Offsets, masks: _Offsets) -> NDArray[np.uint8]:
     """(N,) 1 where edges cross or touch, else 2 where rings are not nested as their directions say, else 0."""

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from maskmill import _check, geometry, measures, morphology, outlines, overlap, patches, rle, setops
+from maskmill import (
+    _check,
+    geometry,
+    measures,
+    morphology,
+    outlines,
+    overlap,
+    patches,
+    rle,
+    setops,
+    vectorize,
+)
 from maskmill import polygons as polygons_
 from maskmill.polygons import Polygons
 
@@ -224,12 +235,33 @@ class Masks:
             for size, string in zip(self.sizes.tolist(), strings, strict=True)
         ]
 
-    def polygons(self, rule: str = "exact", connectivity: int = 8) -> Polygons:
+    def polygons(
+        self,
+        rule: str = "exact",
+        connectivity: int = 8,
+        *,
+        max_distance: float | None = None,
+        max_area_change: float | None = None,
+        min_iou: float | None = None,
+    ) -> Polygons:
         """Outlines along pixel edges that give the masks back; see `maskmill.outlines.trace`.
 
-        "exact": with holes, for even-odd and non-zero filling; "coco": for COCO's own rasteriser.
+        "exact": with holes, for even-odd and non-zero filling; "coco": for COCO's own rasteriser. With limits, to the
+        distance in pixels, the share of the area, the IoU after filling again: with as few points as they allow; see
+        `maskmill.vectorize.trace`, which also says what was lost.
         """
-        return outlines.trace(self.counts, self.offsets, self.sizes, rule, connectivity)
+        if max_distance is max_area_change is min_iou is None:
+            return outlines.trace(self.counts, self.offsets, self.sizes, rule, connectivity)
+        return vectorize.trace(
+            self.counts,
+            self.offsets,
+            self.sizes,
+            rule,
+            connectivity,
+            max_distance=max_distance,
+            max_area_change=max_area_change,
+            min_iou=min_iou,
+        ).polygons
 
     # What they are like
 

@@ -206,8 +206,8 @@ def simplify(
     points : (K, 2), x first
     rings : (R + 1,) offsets into points
     tolerance : float or (R,)
-        Of all rings or of each. In pixels ("douglas-peucker": no dropped point is farther from the result) or square pixels ("area": the
-        symmetric difference of each ring and its result is at most this).
+        Of all rings or of each. In pixels ("douglas-peucker": no dropped point is farther from the result) or square
+        pixels ("area": the symmetric difference of each ring and its result is at most this).
     method : {"douglas-peucker", "area"}
 
     Notes

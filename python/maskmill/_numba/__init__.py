@@ -55,7 +55,12 @@ from maskmill._numba.morphology import (
 from maskmill._numba.outlines import outlines_trace
 from maskmill._numba.overlap import overlap_intersection, overlap_iou, overlap_nms
 from maskmill._numba.patches import patches_extract, patches_planes, patches_stats, patches_stitch
-from maskmill._numba.polygons import polygons_ellipses, polygons_rasterize, polygons_simplify, polygons_tangles
+from maskmill._numba.polygons import (
+    polygons_ellipses,
+    polygons_rasterize,
+    polygons_simplify,
+    polygons_tangles,
+)
 from maskmill._numba.rle import (
     rle_area,
     rle_bbox,

@@ -14,7 +14,10 @@ def tangle(rings: list[Float64s]) -> int:
         return 0
     # Per corner: that before it, itself, that after it.
     corners = np.concatenate(
-        [np.concatenate([np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0)], axis=1) for ring in clean]
+        [
+            np.concatenate([np.roll(ring, 1, axis=0), ring, np.roll(ring, -1, axis=0)], axis=1)
+            for ring in clean
+        ]
     )
     number = np.repeat(np.arange(len(clean)), [len(ring) for ring in clean])
     if _edges_cross(corners[:, 2:]) or _corners_cross(corners):
@@ -87,7 +90,9 @@ def _corners_cross(corners: Float64s) -> bool:
             one, other = corners[order[k]], corners[order[j]]
             if one[2] != other[2]:
                 break
-            if one[3] == other[3] and _right_of(one, other[0], other[1]) != _right_of(one, other[4], other[5]):
+            if one[3] == other[3] and _right_of(one, other[0], other[1]) != _right_of(
+                one, other[4], other[5]
+            ):
                 return True
     return False
 
