@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("build", "validate", "kshot", "semantic", "contrast")
+VERBS: tuple[str, ...] = ("build", "validate", "kshot", "semantic", "contrast", "postprocess", "evaluate")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\

@@ -10,6 +10,8 @@ kshot                           `shots`: a few flakes of each class, as MaskTeri
 contrast                        `colours`: background, flat field, statistics of each flake
 fit, assign                     `classes`: centres of the classes in contrast, and the nearest one
 semantic, instances             `semantics`: flakes to pictures of classes, and back
+postprocess                     `predictions`: results of networks read and written, flakes made of them, their shapes
+evaluate                        `evaluation`: average precision in bins of area, confusion, images, intervals
 ==============================  =======================================================================================
 
 `annotations` reads and writes the files of a layout; `maskmill.io.maskterial` knows where they are. `label_png` is how
@@ -19,8 +21,10 @@ pictures of numbers are stored.
 from maskmill.studies.flakes.checks import validate
 from maskmill.studies.flakes.classes import Centres, assign, fit
 from maskmill.studies.flakes.colours import contrast
+from maskmill.studies.flakes.evaluation import evaluate
 from maskmill.studies.flakes.inputs import Source, read_source
 from maskmill.studies.flakes.layout import build
+from maskmill.studies.flakes.predictions import postprocess, read_results, read_semantic
 from maskmill.studies.flakes.semantics import instances, semantic
 from maskmill.studies.flakes.shots import kshot
 
@@ -30,9 +34,13 @@ __all__ = [
     "assign",
     "build",
     "contrast",
+    "evaluate",
     "fit",
     "instances",
     "kshot",
+    "postprocess",
+    "read_results",
+    "read_semantic",
     "read_source",
     "semantic",
     "validate",

@@ -149,7 +149,8 @@ def flat_field(image: ArrayLike, flat: ArrayLike, *, highest: int = 241) -> NDAr
     if photo.shape != light.shape:
         raise ValueError(f"flat must have the shape of the image, {photo.shape}, not {light.shape}")
     even = np.divide(photo, light, out=np.full_like(photo, np.inf), where=light > 0)
-    return np.clip(even * light.mean(axis=(0, 1)), 0, highest).astype(np.uint8)
+    flattened: NDArray[np.uint8] = np.clip(even * light.mean(axis=(0, 1)), 0, highest).astype(np.uint8)
+    return flattened
 
 
 # Flakes
