@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("info", "sample", "clip", "measure", "tables", "agreement")
+VERBS: tuple[str, ...] = ("info", "clip", "sample", "split", "measure", "tables", "agreement")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -15,6 +15,7 @@ examples:
   maskmill zircon info project/                    what a project holds, and what it lacks
   maskmill zircon sample project/ selected.csv     shots whose windows do not overlap
   maskmill zircon clip project/ clips/             a picture for each shot, and where it is from
+  maskmill zircon split selected.csv split.csv     training and validation, exact to the published rule
   maskmill zircon measure grains.json grains.csv   axes, areas and perimeters of all grains
   maskmill zircon agreement by_hand.csv grains.csv agreement/
 

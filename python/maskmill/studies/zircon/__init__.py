@@ -14,6 +14,7 @@ projects, scans                 mosaic projects, and which list fits which mosai
 clips                           `clip`: a picture for each shot; `sidecars` says where it is from, `contrast` stretches
 places                          tables of shots and their windows, which the verbs hand on to each other
 sampling                        `sample`: shots whose windows do not overlap; `independent` finds the most there can be
+splits                          `split`: training, validation and other parts; `leaks` between them
 ==============================  =======================================================================================
 """
 
@@ -23,5 +24,6 @@ from maskmill.studies.zircon.comparison import agreement
 from maskmill.studies.zircon.grains import measure
 from maskmill.studies.zircon.sampling import sample
 from maskmill.studies.zircon.sidecars import Clip, read_clip
+from maskmill.studies.zircon.splits import split
 
-__all__ = ["Clip", "agreement", "clip", "measure", "read_clip", "sample", "tables"]
+__all__ = ["Clip", "agreement", "clip", "measure", "read_clip", "sample", "split", "tables"]
