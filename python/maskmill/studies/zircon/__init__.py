@@ -4,17 +4,17 @@ A verb of `maskmill zircon` has its function here, and its options in `cli/zirco
 
 ==============================  =======================================================================================
 scanlists                       shot lists (`.scancsv`): names, places, settings
-headings                        names of columns of measurement tables, whatever became of their µ
-grains                          `measure`: axes, areas, perimeters of grains, all or those under the shots
-pairs, comparison               two measurements of the same grains; `agreement`: how far they agree
-breakdown, content, writing     `tables`: what a training set holds; CSV, Markdown, HTML
-pictures                        Bland-Altman and other plots
 stage                           `.Align` files, and the transform between the stage and a mosaic's pixels
 projects, scans                 mosaic projects, and which list fits which mosaic; image-per-shot projects
 clips                           `clip`: a picture for each shot; `sidecars` says where it is from, `contrast` stretches
 places                          tables of shots and their windows, which the verbs hand on to each other
 sampling                        `sample`: shots whose windows do not overlap; `independent` finds the most there can be
 splits                          `split`: training, validation and other parts; `leaks` between them
+headings                        names of columns of measurement tables, whatever became of their µ
+grains                          `measure`: axes, areas, perimeters of grains, all or those under the shots
+pairs, comparison               two measurements of the same grains; `agreement`: how far they agree
+breakdown, content, writing     `tables`: what a training set holds; CSV, Markdown, HTML
+pictures                        Bland-Altman and other plots
 ==============================  =======================================================================================
 """
 
