@@ -210,8 +210,8 @@ def test_coco_holds_everything_but_vertices(dataset):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_id": 9}, r"annotations\[0\]: image_id must be one of the file's, not 9"),
-        ({"category_id": 9}, r"annotations\[0\]: category_id must be one of the file's, not 9"),
+        ({"image_id": 9}, r"annotations\[0\].image_id: expected one of the file's, found 9"),
+        ({"category_id": 9}, r"annotations\[0\].category_id: expected one of the file's, found 9"),
         ({"segmentation": {"size": [4, 4], "counts": "a~"}}, r"annotations\[0\]"),
     ],
 )

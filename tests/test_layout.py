@@ -149,7 +149,7 @@ LEVELS = [
     {"studies"},
     {"scale"},
     {"", "evaluate"},  # "" is maskmill itself
-    {"plot", "demo", "benchmarks", "fetch"},
+    {"plot", "show", "demo", "benchmarks", "fetch"},
     {"cli"},
     {"__main__"},
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from maskmill._files import need, written_whole
 
 if TYPE_CHECKING:
+    from maskmill.dataset import Dataset
     from maskmill.evaluate import CocoEvaluation
 
 
@@ -41,4 +42,27 @@ def precision_recall(result: CocoEvaluation, path: Path) -> None:
     axes.set_title(f"{result.iou_type}: AP {result.stats['AP']:.3f}, AP50 {result.stats['AP50']:.3f}")
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def annotation_histograms(dataset: Dataset, path: Path) -> None:
+    """Draw how many instances images have, and how large the instances are."""
+    import numpy as np
+
+    need("matplotlib", "plot")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    per_image = np.bincount(dataset.instances["image"], minlength=len(dataset))
+    left.hist(per_image, bins=min(40, int(per_image.max(initial=0)) + 1), color="#3366cc")
+    left.set(xlabel="instances of an image", ylabel="images")
+    areas = dataset.areas
+    areas = areas[areas > 0]
+    if len(areas):
+        right.hist(areas, bins=np.geomspace(areas.min(), areas.max() * 1.001, 40), color="#dc3912")
+        right.set_xscale("log")
+    right.set(xlabel="area of an instance, pixels", ylabel="instances")
     _save(figure, path)

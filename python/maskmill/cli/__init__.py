@@ -11,12 +11,31 @@ from collections.abc import Sequence
 
 from maskmill._version import __version__
 
-VERBS = ("eval", "dedupe", "em", "zircon", "flakes", "fetch", "demo", "bench", "doctor")
+VERBS = (
+    "convert",
+    "info",
+    "check",
+    "stats",
+    "split",
+    "tile",
+    "show",
+    "eval",
+    "dedupe",
+    "em",
+    "zircon",
+    "flakes",
+    "fetch",
+    "demo",
+    "bench",
+    "doctor",
+)
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 start here:
   maskmill demo                         see it all on real data
+  maskmill convert via.json coco.json   annotations from one format into another; info --formats lists them
+  maskmill check coco.json              what is wrong with them; stats, show, split, tile
   maskmill eval gt.json results.json    COCO's twelve lines
   maskmill dedupe photos                near-duplicate images; nothing is changed
   maskmill em run raw/ training/        volumes, videos and images to a training set
@@ -32,7 +51,7 @@ exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="maskmill",
-        description="The data side of image segmentation: masks, COCO evaluation, patches, near-duplicates.",
+        description="The data side of image segmentation: annotations, masks, evaluation, patches, near-duplicates.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

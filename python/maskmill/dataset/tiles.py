@@ -27,9 +27,12 @@ class Window:
     box: tuple[int, int, int, int]
 
     def __call__(self, path: str, field: str) -> NDArray[Any]:
-        image = self.source.read()
-        cut: NDArray[Any] = patches.extract(image, np.array([self.box], np.int64))[0]
-        return cut
+        return self.cut(self.source.read())
+
+    def cut(self, image: NDArray[Any]) -> NDArray[Any]:
+        """The part, of pixels that are read already."""
+        part: NDArray[Any] = patches.extract(image, np.array([self.box], np.int64))[0]
+        return part
 
 
 def tile(

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 from maskmill._files import FormatError
 from maskmill.io._spool import packing
 from maskmill.io._volume import Channel, Options, Volume, base_name, split_name
-from maskmill.io.write import write_volume
+from maskmill.io.writing import write_volume
 
 __all__ = [
     "Listing",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from maskmill.io.intensity import Scaling, fit_scaling
 from maskmill.io.volumes import Volume, list_volumes, open_volume, sniff, unique_names
-from maskmill.io.write import angstroms, write_volume
+from maskmill.io.writing import angstroms, write_volume
 from maskmill.studies.em.report import Progress, Report, on_each
 
 

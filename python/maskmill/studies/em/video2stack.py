@@ -8,7 +8,7 @@ from pathlib import Path
 from maskmill.io._volume import Channel, base_name
 from maskmill.io.video import VIDEO_SUFFIXES, open_video
 from maskmill.io.volumes import unique_names
-from maskmill.io.write import write_volume
+from maskmill.io.writing import write_volume
 from maskmill.studies.em.report import Progress, Report, on_each
 
 
