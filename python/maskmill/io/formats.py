@@ -24,6 +24,7 @@ MODULES: tuple[str, ...] = (
     "doodler",
     "label_studio",
     "via",
+    "labelme",
     "coco",
     "voc",
     "cvat",
