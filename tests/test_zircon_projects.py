@@ -88,7 +88,7 @@ def test_alignment_by_exact_stem(tmp_path):
     assert sample.transform().sx == 1.0
     (tmp_path / "mosaics/Alpha.ALIGN").write_text(align((0, 0), (1, 1)))
     (sample,) = read_project(tmp_path)
-    with pytest.raises(FormatError, match=r"expected one file Alpha.align, found Alpha.ALIGN, Alpha.Align"):
+    with pytest.raises(FormatError, match=r"expected one file Alpha.Align, found Alpha.ALIGN, Alpha.Align"):
         sample.transform()
 
 
@@ -177,6 +177,14 @@ def test_faults_of_image_per_shot_projects(tmp_path):
     image(tmp_path / "scans/A_1.png")
     with pytest.raises(FormatError, match="A_1.png: expected one picture of A 1"):
         read_scans(tmp_path)
+    (tmp_path / "scans/A_1.png").unlink()
+    for name in ("A-1.Align", "A-1.align"):
+        (tmp_path / "scans" / name).write_text(align((0, 0), (1, 1)))
+    with pytest.raises(
+        FormatError, match=r"A-1.Align: expected one .Align file of this stem, found A-1.align"
+    ):
+        read_scans(tmp_path)
+    (tmp_path / "scans/A-1.align").unlink()
     (tmp_path / "scans/A_1.png").write_bytes(b"")
     with pytest.raises(FormatError, match=r"A_1.png: expected one|expected a PNG"):
         read_scans(tmp_path)

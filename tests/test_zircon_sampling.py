@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import random
+import struct
 import time
 
 import numpy as np
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 
 from maskmill import FormatError
 from maskmill.cli import main
+from maskmill.studies.zircon import clip, sample
 from maskmill.studies.zircon import independent as solver
-from maskmill.studies.zircon import sample
 from maskmill.studies.zircon.independent import max_independent_set
 from maskmill.studies.zircon.sampling import choose, conflicts
-from test_zircon_stage import real
+from test_zircon_stage import MOSAICS, real
 from zircon_projects import picture, project
 
 SY, WM = "SY-D-COMPLETE", "1WM-478"
@@ -50,6 +51,29 @@ def test_real_lists(data, name, field, edges, at_random, optimum):
     assert time.perf_counter() - began < 2
     assert (len(found.selected), found.bound) == (optimum, optimum)
     assert not near[np.ix_(found.selected, found.selected)].any()
+
+
+@pytest.mark.parametrize(("field", "most"), [(300, [99, 75]), (400, [74, 51]), (500, [53, 37])])
+def test_real_project(data, tmp_path, field, most, capsys):
+    """By the command line, with the real lists on empty mosaics of made-up sizes."""
+    for part in ("mosaics", "scanlists", "mosaic_info.csv"):
+        (tmp_path / part).symlink_to(data / "zircon" / part)
+    (tmp_path / "mosaics").unlink()
+    (tmp_path / "mosaics").mkdir()
+    for name, columns, rows in MOSAICS.values():
+        (tmp_path / "mosaics" / f"{name}.Align").symlink_to(data / "zircon/mosaics" / f"{name}.Align")
+        head = struct.pack("<2sIIIIiiHHIIiiII", b"BM", 0, 0, 54, 40, columns, rows, 1, 24, 0, 0, 0, 0, 0, 0)
+        with open(tmp_path / "mosaics" / f"{name}.bmp", "wb") as file:
+            file.write(head)
+            file.truncate(54 + (columns * 3 + 3) // 4 * 4 * rows)
+    command = ["zircon", "sample", str(tmp_path), str(tmp_path / "out.csv"), "--field", str(field)]
+    assert main([*command, "--quiet", "--compat"]) == 0
+    assert f"SY-D: {most[0]} of 397 selected" in capsys.readouterr().out
+    told = json.loads((tmp_path / "out.json").read_text())["samples"]
+    assert [(one["selected"], one["bound"]) for one in told] == [(n, n) for n in most]
+    if field == 300:
+        done = clip(tmp_path, tmp_path / "clips", edges="reject")
+        assert (done.failed, done.counts) == ([], {"clipped": 794})
 
 
 def test_the_random_walk_is_the_published_one(data):

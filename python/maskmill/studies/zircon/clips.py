@@ -342,27 +342,29 @@ def _clip_of(
 
 def padded(picture: Picture, window: dict[str, Any], edges: str, value: int = 0) -> NDArray[Any]:
     """(rows, columns, channels) of a window that may reach beyond the picture; what is read is within it."""
-    places = []
-    for start, size, most in (
-        (window["top"], window["rows"], picture.rows),
-        (window["left"], window["columns"], picture.columns),
-    ):
-        place = np.arange(start, start + size)
-        if edges == "reflect":
-            around = place % max(2 * (most - 1), 1)
-            place = np.minimum(around, 2 * (most - 1) - around)
-        places.append(place)
-    (down, across), inside = places, []
-    for place, most in ((down, picture.rows), (across, picture.columns)):
-        inside.append((place >= 0) & (place < most))
-    block = np.full(
-        (len(down), len(across), picture.channels), value if edges == "constant" else 0, picture.dtype
-    )
-    if inside[0].any() and inside[1].any():
-        (y, x) = down[inside[0]], across[inside[1]]
-        part = picture.read(int(y.min()), int(y.max()) + 1, int(x.min()), int(x.max()) + 1)
-        block[np.ix_(*inside)] = part[np.ix_(y - y.min(), x - x.min())]
+    top, left = window["top"], window["left"]
+    bottom, right = top + window["rows"], left + window["columns"]
+    if edges == "reflect":
+        down, across = _mirrored(top, bottom, picture.rows), _mirrored(left, right, picture.columns)
+        y, x = int(down.min()), int(across.min())
+        part = picture.read(y, int(down.max()) + 1, x, int(across.max()) + 1)
+        return part[down - y][:, across - x]
+    y0, y1 = (min(max(y, 0), picture.rows) for y in (top, bottom))
+    x0, x1 = (min(max(x, 0), picture.columns) for x in (left, right))
+    part = picture.read(y0, y1, x0, x1)
+    if part.shape[:2] == (window["rows"], window["columns"]):
+        return part
+    fill = value if edges == "constant" else 0
+    block = np.full((window["rows"], window["columns"], picture.channels), fill, picture.dtype)
+    block[y0 - top : y1 - top, x0 - left : x1 - left] = part
     return block
+
+
+def _mirrored(start: int, stop: int, size: int) -> NDArray[np.int64]:
+    """Where pixels beyond an axis of `size` are mirrored to; those at its ends are not repeated."""
+    period = max(2 * (size - 1), 1)
+    place = np.arange(start, stop) % period
+    return np.minimum(place, period - place) if size > 1 else np.zeros_like(place)
 
 
 def file_names(names: Sequence[str]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +43,7 @@ class Sample:
     @cached_property
     def align(self) -> Path | None:
         """The `.Align` file of the mosaic's stem, if there is one."""
-        return of_stem(self.mosaic, (".align",))
+        return _align_of(self.mosaic)
 
     def alignment(self, *, pixels: bool = False) -> Alignment | None:
         """Where the mosaic lies; None if there is no `.Align` file and coordinates are to be taken for pixels."""
@@ -62,24 +62,18 @@ class Sample:
         return Transform(self.alignment(pixels=pixels), columns, rows, self.offset, compat)
 
 
-def of_stem(path: Path, suffixes: Sequence[str]) -> Path | None:
-    """The file beside `path` with exactly its stem and one of the suffixes (in lower case), None if there is none.
-
-    Raises
-    ------
-    FormatError
-        If there are several: which one is meant is not guessed.
-    """
-    if not path.parent.is_dir():
+def _align_of(mosaic: Path) -> Path | None:
+    """The `.Align` file with exactly the stem of a mosaic, None if there is none."""
+    if not mosaic.parent.is_dir():
         return None
     found = sorted(
         entry
-        for entry in path.parent.iterdir()
-        if entry.stem == path.stem and entry.suffix.lower() in suffixes and entry.is_file()
+        for entry in mosaic.parent.iterdir()
+        if entry.stem == mosaic.stem and entry.suffix.lower() == ".align" and entry.is_file()
     )
-    if len(found) > 1:
+    if len(found) > 1:  # which one is meant is not guessed
         names = ", ".join(entry.name for entry in found)
-        raise FormatError(f"{path.parent}: expected one file {path.stem}{suffixes[0]}, found {names}")
+        raise FormatError(f"{mosaic.parent}: expected one file {mosaic.stem}.Align, found {names}")
     return found[0] if found else None
 
 

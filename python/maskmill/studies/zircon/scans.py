@@ -11,7 +11,6 @@ from maskmill._files import FormatError
 from maskmill.dataset.sizes import image_size
 from maskmill.io.images import IMAGE_SUFFIXES
 from maskmill.studies.zircon._csv import read_rows
-from maskmill.studies.zircon.projects import of_stem
 from maskmill.studies.zircon.stage import read_align
 
 NAMES = {
@@ -76,12 +75,18 @@ def read_scans(folder: str | Path, names: str = "last") -> tuple[list[Scan], lis
     pattern = _pattern(names)
     table = folder / "sample_info.csv"
     scales = _scales(table) if table.exists() else {}
+    files = list(_files(folder / "scans"))
+    aligns = {(path.parent, path.stem): path for path, _ in files if path.suffix.lower() == ".align"}
     scans: dict[tuple[str, str], Scan] = {}
     ignored = []
-    for path, sample in _files(folder / "scans"):
+    for path, sample in files:
+        if path.suffix.lower() == ".align":
+            other = aligns[path.parent, path.stem]
+            if other != path:
+                raise FormatError(f"{path}: expected one .Align file of this stem, found {other.name}, too")
+            continue
         if path.suffix.lower() not in IMAGE_SUFFIXES:
-            if path.suffix.lower() != ".align":
-                ignored.append((path, "no picture by its suffix"))
+            ignored.append((path, "no picture by its suffix"))
             continue
         shot = path.stem
         if sample is None:
@@ -93,7 +98,7 @@ def read_scans(folder: str | Path, names: str = "last") -> tuple[list[Scan], lis
         if (sample, shot) in scans:
             other = scans[sample, shot].path
             raise FormatError(f"{path}: expected one picture of {sample} {shot}, found {other}, too")
-        scans[sample, shot] = _scan(sample, shot, path, scales)
+        scans[sample, shot] = _scan(sample, shot, path, aligns.get((path.parent, path.stem)), scales)
     return list(scans.values()), ignored
 
 
@@ -131,9 +136,8 @@ def _scales(table: Path) -> dict[str, float]:
     return scales
 
 
-def _scan(sample: str, shot: str, path: Path, scales: dict[str, float]) -> Scan:
+def _scan(sample: str, shot: str, path: Path, align: Path | None, scales: dict[str, float]) -> Scan:
     rows, columns = image_size(path)
-    align = of_stem(path, (".align",))
     if align is not None:
         width, height = read_align(align).size
         return Scan(sample, shot, path, columns, rows, width / columns, height / rows, ".Align")
