@@ -11,9 +11,10 @@ import pytest
 
 from maskmill import FormatError
 from maskmill.io import maskterial
+from maskmill.io._labels import read_values
 from maskmill.studies.flakes import build, kshot, read_source, validate
 from maskmill.studies.flakes.annotations import read_annotations
-from maskmill.studies.flakes.label_png import read_labels, write_labels
+from maskmill.studies.flakes.semantics import write_labels
 from test_flakes_layout import project, squares
 
 FULL = "RLE_annotations/train_annotations_with_class_full.json"
@@ -165,12 +166,12 @@ def test_damaged_photo(layout):
 )
 def test_semantic_masks(layout, change, message):
     path = min((layout / "train_semantic_masks").iterdir())
-    before = read_labels(path)
+    before = read_values(path)
     path.unlink() if change is None else write_labels(path, change(before))
     (problem,) = validate(layout).problems
     assert message in str(problem)
     assert validate(layout, repair=True).ok
-    assert np.array_equal(read_labels(path), before)
+    assert np.array_equal(read_values(path), before)
     assert validate(layout).problems == []
 
 

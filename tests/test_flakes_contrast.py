@@ -14,7 +14,7 @@ from maskmill.studies.flakes import assign, build, contrast, fit, read_source
 from maskmill.studies.flakes.annotations import read_annotations
 from maskmill.studies.flakes.classes import Centres, classify_flakes, classify_pixels
 from maskmill.studies.flakes.colours import Way, background, contrast_of_flakes, erode, flat_field, pixels_of
-from maskmill.studies.flakes.label_png import write_labels
+from maskmill.studies.flakes.semantics import write_labels
 from test_flakes_layout import real
 
 GROUND = (150, 110, 130)  # red, green, blue

@@ -12,11 +12,11 @@ import pytest
 
 from maskmill import Dataset, FormatError, Masks
 from maskmill.io import maskterial
+from maskmill.io._labels import read_values
 from maskmill.io.images import read_image
 from maskmill.studies.flakes import build, instances, read_source, semantic
 from maskmill.studies.flakes.annotations import read_annotations, without_classes, write_annotations
-from maskmill.studies.flakes.label_png import read_labels, write_labels
-from maskmill.studies.flakes.semantics import paint
+from maskmill.studies.flakes.semantics import paint, write_labels
 
 
 def squares(*sides, gap=4, height=80):
@@ -63,7 +63,7 @@ def test_build(masks, tmp_path):
         assert np.array_equal(made.instances["area"], made.masks.area)
     photo = tmp_path / "G/train_images" / f"{names['a.jpg']}.jpg"
     assert photo.read_bytes() == (tmp_path / "raw/images/a.jpg").read_bytes()
-    painted = read_labels(tmp_path / "G/train_semantic_masks" / f"{names['a.jpg']}.png")
+    painted = read_values(tmp_path / "G/train_semantic_masks" / f"{names['a.jpg']}.png")
     assert painted.dtype == np.uint8
     assert np.array_equal(painted, squares(20, 15, 10) % 3 > 0)  # without the third, of 100 pixels
 
@@ -232,11 +232,11 @@ def test_label_images_come_back(tmp_path, rng, highest):
     labels = rng.integers(0, highest + 1, (13, 17))
     labels[0, 0] = highest
     write_labels(tmp_path / "l.png", labels)
-    assert np.array_equal(read_labels(tmp_path / "l.png"), labels)
+    assert np.array_equal(read_values(tmp_path / "l.png"), labels)
     assert cv2.imread(str(tmp_path / "l.png"), cv2.IMREAD_UNCHANGED).tolist() == labels.tolist()
     if highest < 256:
         write_labels(tmp_path / "p.png", labels, palette=True)
-        assert np.array_equal(read_labels(tmp_path / "p.png"), labels)
+        assert np.array_equal(read_values(tmp_path / "p.png"), labels)
         pillow = pytest.importorskip("PIL.Image").open(tmp_path / "p.png")
         assert pillow.mode == "P"
         assert np.array_equal(np.asarray(pillow), labels)
@@ -251,14 +251,14 @@ def test_palettes_of_few_bits(tmp_path, rng, bits):
     picture.putpalette(rng.integers(0, 256, 768).astype(np.uint8).tobytes())
     picture.putdata(labels.ravel().tolist())
     picture.save(tmp_path / "p.png", bits=bits)
-    assert np.array_equal(read_labels(tmp_path / "p.png"), labels)
+    assert np.array_equal(read_values(tmp_path / "p.png"), labels)
 
 
 def test_numbers_in_colours(tmp_path, rng):
     numbers = rng.integers(0, 1 << 24, (5, 6))
     rgb = np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], -1).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "c.png"), rgb[..., ::-1])
-    assert np.array_equal(read_labels(tmp_path / "c.png"), numbers)
+    assert np.array_equal(read_values(tmp_path / "c.png"), numbers)
 
 
 def test_too_high_numbers(tmp_path):
@@ -268,7 +268,7 @@ def test_too_high_numbers(tmp_path):
         write_labels(tmp_path / "l.png", np.array([[256]]), palette=True)
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(30))
     with pytest.raises(FormatError, match="x.png"):
-        read_labels(tmp_path / "x.png")
+        read_values(tmp_path / "x.png")
 
 
 # Semantic masks

@@ -12,7 +12,6 @@ from maskmill import Dataset, FormatError, Masks
 from maskmill.cli import main
 from maskmill.studies.flakes import postprocess, read_results, read_semantic
 from maskmill.studies.flakes.annotations import read_annotations, write_annotations
-from maskmill.studies.flakes.label_png import write_labels
 from maskmill.studies.flakes.predictions import (
     as_maskterial,
     outline_area,
@@ -20,6 +19,7 @@ from maskmill.studies.flakes.predictions import (
     shapes,
     write_results,
 )
+from maskmill.studies.flakes.semantics import write_labels
 from test_flakes_layout import real
 
 

@@ -29,6 +29,7 @@ MODULES: tuple[str, ...] = (
     "voc",
     "cvat",
     "yolo",
+    "maskterial",
     "label_images",
 )
 """Modules of this folder, in the order in which they look at a file: who is surer comes first. Each has FORMAT, and of

@@ -43,7 +43,9 @@ def add_parser(steps: Any) -> None:
         "--images", metavar="DIR", type=Path, help="folder of the photos (default: where the source says)"
     )
     p.add_argument("--split", choices=("train", "test"), default="train", help="which (default: train)")
-    p.add_argument("--format", metavar="F", help="of SOURCE: labels, coco, labelme, ... (default: found out)")
+    p.add_argument(
+        "--format", metavar="F", help="of SOURCE: label_images, coco, labelme, ... (default: found out)"
+    )
     p.add_argument(
         "--class",
         dest="classes",

@@ -14,8 +14,7 @@ postprocess                     `predictions`: results of networks read and writ
 evaluate                        `evaluation`: average precision in bins of area, confusion, images, intervals
 ==============================  =======================================================================================
 
-`annotations` reads and writes the files of a layout; `maskmill.io.maskterial` knows where they are. `label_png` is how
-pictures of numbers are stored.
+`annotations` reads and writes the files of a layout; `maskmill.io.maskterial` knows where they are.
 """
 
 from maskmill.studies.flakes.checks import validate

@@ -18,11 +18,11 @@ from maskmill._files import FormatError
 from maskmill.dataset import Dataset
 from maskmill.dataset.sizes import image_size
 from maskmill.io import maskterial
+from maskmill.io._labels import read_values
 from maskmill.io.maskterial import Variant
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import class_ids, dataset_of_file, write_annotations
 from maskmill.studies.flakes.inputs import Progress, pictures_of
-from maskmill.studies.flakes.label_png import read_labels
 from maskmill.studies.flakes.semantics import semantic
 from maskmill.studies.flakes.shots import MANIFEST
 
@@ -324,7 +324,7 @@ def _semantic_fault(
     if not path.is_file():
         return "must be there"
     try:
-        image = read_labels(path)
+        image = read_values(path)
     except FormatError as error:
         return str(error).removeprefix(f"{path}: ")
     if image.shape != size:

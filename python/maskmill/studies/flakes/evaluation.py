@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from maskmill import _check
 from maskmill.dataset import Dataset, Table
+from maskmill.io.maskterial import SCALE
 from maskmill.masks import Masks
 from maskmill.pycocotools.coco import COCO
 from maskmill.pycocotools.cocoeval import COCOeval
 from maskmill.studies.flakes.annotations import without_classes
-from maskmill.studies.flakes.layout import SCALE
 
 EDGES = (100, 200, 400)
 """µm², between bins."""

@@ -12,11 +12,11 @@ from maskmill import _jobs
 from maskmill import io as formats
 from maskmill.dataset import Dataset, Reference, objects
 from maskmill.dataset.sizes import image_size
+from maskmill.io._labels import read_values
 from maskmill.io._parse import read_pixels
 from maskmill.io.images import IMAGE_SUFFIXES
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import of_masks
-from maskmill.studies.flakes.label_png import read_labels
 
 Progress = Callable[[int, int, str], None]
 """Called with how many are done, how many there are, and the name of the one that was done last."""
@@ -63,15 +63,15 @@ def read_source(
     Parameters
     ----------
     path : file or folder
-        A folder of instance label images ("labels", as `read_label_images`), or anything that `maskmill.io.read` reads.
+        A folder of label images, as `read_label_images` takes them, or anything that `maskmill.io.read` reads.
     images : folder of the photos, optional
         By default where the annotations say; of label images, a folder `images` beside theirs.
     format : str, optional
-        "labels", or as in `maskmill.io.read`.
+        As in `maskmill.io.read`; found out by default.
     **options : of the reader
     """
     place = Path(path)
-    if format == "labels" or (format is None and _only_pictures(place)):
+    if format == "label_images" or (format is None and _only_pictures(place)):
         photos = place.parent / "images" if images is None else Path(images)
         if not photos.is_dir():
             raise ValueError(f"{photos}: must be the folder of the photos, and is none")
@@ -94,7 +94,7 @@ def read_label_images(
 
     Parameters
     ----------
-    folder : label images, as `read_labels` reads them, each with the stem of its photo
+    folder : label images, as `maskmill.io.label_images` reads them, each with the stem of its photo
     images : folder of photos
     split_parts : bool
         Make each part of a number a flake of its own (parts that touch at a corner are two).
@@ -142,7 +142,7 @@ def _read_each(tasks: list[tuple[Path, Path, bool]], progress: Progress | None) 
 
 def _read_one(task: tuple[Path, Path, bool]) -> Label:
     labels, photo, split_parts = task
-    image = read_labels(labels)
+    image = read_values(labels)
     masks, _ = Masks.from_labels(image)
     if split_parts:
         masks, _ = masks.components(4)

@@ -18,6 +18,7 @@ from maskmill import _check
 from maskmill._files import written_whole
 from maskmill.dataset import Dataset, objects
 from maskmill.io import maskterial
+from maskmill.io.maskterial import SCALE
 from maskmill.studies.flakes.annotations import (
     class_counts,
     info_of,
@@ -28,8 +29,6 @@ from maskmill.studies.flakes.annotations import (
 from maskmill.studies.flakes.inputs import Progress, Source
 from maskmill.studies.flakes.semantics import OVERLAPS, semantic
 
-SCALE = 0.3844
-"""Micrometres per pixel under the 20x objective of the published sets."""
 NAMES = {"uuid5": 0, "uuid4": 1, "keep": 2}
 _SPLITS = {name: i for i, name in enumerate(maskterial.SPLITS)}
 

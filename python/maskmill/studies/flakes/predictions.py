@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill import _check, coco_json
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Table, objects
+from maskmill.io._labels import read_values
+from maskmill.io.maskterial import SCALE
 from maskmill.masks import Masks
 from maskmill.measures import measure
 from maskmill.studies.flakes.annotations import class_ids, of_masks, with_classes
 from maskmill.studies.flakes.inputs import Progress, pictures_of
-from maskmill.studies.flakes.label_png import read_labels
-from maskmill.studies.flakes.layout import SCALE
 
 PARTS = {"keep": 0, "largest": 1, "split": 2}
 
@@ -116,7 +116,7 @@ def read_semantic(
     paths = pictures_of(Path(folder))
     masks, classes, sizes = [], [], []
     for done, path in enumerate(paths.values(), 1):
-        image = read_labels(path)
+        image = read_values(path)
         of_class, numbers = Masks.from_labels(image)
         masks.append(of_class)
         classes.append(numbers.astype(np.int64))

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill import _check, _jobs
+from maskmill._files import written_whole
 from maskmill.dataset import Dataset
+from maskmill.io._labels import read_values, write_values
+from maskmill.io._palette import write_indexed
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import class_ids, of_masks, with_classes
 from maskmill.studies.flakes.inputs import Progress, pictures_of
-from maskmill.studies.flakes.label_png import read_labels, write_labels
 
 OVERLAPS = {"order": 0, "small": 1, "error": 2}
 
@@ -102,6 +104,21 @@ def semantic(
     return paths
 
 
+def write_labels(path: Path, labels: NDArray[Any], *, palette: bool = False) -> None:
+    """Write numbers as PNG: 8 bits, or 16 above 255; with `palette`, 8-bit indices of Pascal VOC's colours."""
+    highest, most = int(labels.max(initial=0)), 255 if palette else 65535
+    if highest > most:
+        raise ValueError(
+            f"{path}: numbers{' with a palette' * palette} must be at most {most}, not {highest}"
+        )
+    image = np.ascontiguousarray(labels, np.uint16 if highest > 255 else np.uint8)
+    with written_whole(path) as file:
+        if palette:
+            write_indexed(file, image)
+        else:
+            write_values(file, image, ".png")
+
+
 def instances(
     folder: str | Path,
     images: str | Path | None = None,
@@ -129,7 +146,7 @@ def instances(
     paths = list(pictures_of(Path(folder)).values())
     masks, classes, sizes = [], [], []
     for done, path in enumerate(paths, 1):
-        image = read_labels(path)
+        image = read_values(path)
         of_class, numbers = Masks.from_labels(image)
         parts, parent = of_class.components(connectivity)
         large = parts.area >= min_area
