@@ -240,7 +240,7 @@ class Masks:
         rule: str = "exact",
         connectivity: int = 8,
         *,
-        max_distance: float | None = None,
+        max_distance: ArrayLike | None = None,
         max_area_change: float | None = None,
         min_iou: float | None = None,
     ) -> Polygons:

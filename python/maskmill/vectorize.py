@@ -60,7 +60,7 @@ def trace(
     rule: str = "exact",
     connectivity: int = 8,
     *,
-    max_distance: float | None = None,
+    max_distance: ArrayLike | None = None,
     max_area_change: float | None = None,
     min_iou: float | None = None,
 ) -> Vectorized:
@@ -79,8 +79,8 @@ def trace(
         holes then stay exact, their holes joined by cuts.
     connectivity : {8, 4}
         Whether pixels that touch at a corner share a ring.
-    max_distance : float, optional
-        Pixels between the outline and the polygon, either way (Hausdorff).
+    max_distance : float or (N,), optional
+        Of all masks or of each: pixels between the outline and the polygon, either way (Hausdorff).
     max_area_change : float, optional
         Share of the mask's pixels by which the area of the polygon (shoelace) may differ.
     min_iou : float, optional
@@ -98,13 +98,17 @@ def trace(
     >>> [len(vectorize.trace(*disc._arrays, min_iou=limit).polygons.points) for limit in (1, 0.99, 0.95, 0.9)]
     [130, 16, 12, 8]
     """
-    limits = (("max_distance", max_distance), ("max_area_change", max_area_change), ("min_iou", min_iou))
-    for name, value in limits:
+    for name, value in (("max_area_change", max_area_change), ("min_iou", min_iou)):
         if value is not None and not (0 <= value < np.inf and (name != "min_iou" or value <= 1)):
             raise ValueError(f"{name} must be {'0 to 1' if name == 'min_iou' else '0 or more'}, not {value}")
     masks = _check.masks(counts, offsets, sizes)
     exact = outlines.trace(*masks, connectivity=connectivity)
     tolerance = np.zeros(len(exact))
+    distance = None
+    if max_distance is not None:
+        distance = np.broadcast_to(np.asarray(max_distance, np.float64), tolerance.shape)
+        if not ((distance >= 0) & (distance < np.inf)).all():
+            raise ValueError(f"max_distance must be 0 or more, not {max_distance}")
     fill = "even-odd"
     free = np.diff(exact.masks) > 0
     if rule == "coco":
@@ -113,8 +117,8 @@ def trace(
         free &= holes == 0
     elif rule != "exact":
         raise ValueError(f"rule must be one of 'exact', 'coco', not {rule!r}")
-    if any(value is not None for _, value in limits):
-        _search(tolerance, np.flatnonzero(free), exact, masks, fill, max_distance, max_area_change, min_iou)
+    if any(limit is not None for limit in (distance, max_area_change, min_iou)):
+        _search(tolerance, np.flatnonzero(free), exact, masks, fill, distance, max_area_change, min_iou)
     polygons = _simplified(exact, tolerance)
     if rule == "coco":
         bridged = outlines.trace(*masks, "coco", connectivity)
@@ -128,7 +132,7 @@ def _search(
     exact: Polygons,
     masks: _check.Masks,
     fill: str,
-    max_distance: float | None,
+    max_distance: NDArray[np.float64] | None,
     max_area_change: float | None,
     min_iou: float | None,
 ) -> None:
@@ -136,7 +140,7 @@ def _search(
     low = np.zeros(len(rest))
     # Without a limit to the distance: a ring that is off by a quarter of its extent says nothing any more.
     side = rle.bbox(*masks)[rest, 2:].max(axis=1, initial=0) / 4
-    high = side if max_distance is None else np.minimum(side, max_distance)
+    high = side if max_distance is None else np.minimum(side, max_distance[rest])
     trial = high
     for _ in range(STEPS):
         some = take(exact, rest)

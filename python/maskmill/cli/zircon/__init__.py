@@ -6,7 +6,7 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("info", "clip", "sample", "split", "measure", "tables", "agreement")
+VERBS: tuple[str, ...] = ("info", "clip", "polygonize", "sample", "split", "measure", "tables", "agreement")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
@@ -16,6 +16,7 @@ examples:
   maskmill zircon sample project/ selected.csv     shots whose windows do not overlap
   maskmill zircon clip project/ clips/             a picture for each shot, and where it is from
   maskmill zircon split selected.csv split.csv     training and validation, exact to the published rule
+  maskmill zircon polygonize labels/ grains.json   masks to polygons for VIA, exact or within limits
   maskmill zircon measure grains.json grains.csv   axes, areas and perimeters of all grains
   maskmill zircon agreement by_hand.csv grains.csv agreement/
 

@@ -11,6 +11,7 @@ places                          tables of shots and their windows, which the ver
 sampling                        `sample`: shots whose windows do not overlap; `independent` finds the most there can be
 splits                          `split`: training, validation and other parts; `leaks` between them
 headings                        names of columns of measurement tables, whatever became of their µ
+polygonize, legacy_polygons     `polygonize`: masks to polygons within limits; as the original saves them
 grains                          `measure`: axes, areas, perimeters of grains, all or those under the shots
 pairs, comparison               two measurements of the same grains; `agreement`: how far they agree
 breakdown, content, writing     `tables`: what a training set holds; CSV, Markdown, HTML
@@ -22,8 +23,9 @@ from maskmill.studies.zircon.breakdown import tables
 from maskmill.studies.zircon.clips import clip
 from maskmill.studies.zircon.comparison import agreement
 from maskmill.studies.zircon.grains import measure
+from maskmill.studies.zircon.polygonize import polygonize
 from maskmill.studies.zircon.sampling import sample
 from maskmill.studies.zircon.sidecars import Clip, read_clip
 from maskmill.studies.zircon.splits import split
 
-__all__ = ["Clip", "agreement", "clip", "measure", "read_clip", "sample", "split", "tables"]
+__all__ = ["Clip", "agreement", "clip", "measure", "polygonize", "read_clip", "sample", "split", "tables"]
