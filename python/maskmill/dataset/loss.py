@@ -191,10 +191,13 @@ def _images_lost(before: Dataset, after: Dataset) -> int:
     """Names (without folders and suffixes, which formats exchange) that are not there any more, or at least the
     difference in number."""
 
-    def stems(dataset: Dataset) -> set[str]:
-        return {PurePosixPath(name.replace("\\", "/")).stem for name in dataset.images["file_name"]}
+    def files(dataset: Dataset) -> list[PurePosixPath]:
+        return [PurePosixPath(name.replace("\\", "/")) for name in dataset.images["file_name"]]
 
-    return max(len(stems(before) - stems(after)), len(before) - len(after), 0)
+    # "a.v1.png" may have become "a.v1", of which "v1" is no suffix.
+    there = {part for file in files(after) for part in (file.name, file.stem)}
+    lost = {file.stem for file in files(before) if file.name not in there and file.stem not in there}
+    return max(len(lost), len(before) - len(after), 0)
 
 
 def _columns(before: Dataset, after: Dataset, rows: NDArray[np.int64]) -> dict[str, int]:

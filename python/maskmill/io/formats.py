@@ -30,6 +30,7 @@ MODULES: tuple[str, ...] = (
     "cvat",
     "yolo",
     "maskterial",
+    "imagej",
     "label_images",
 )
 """Modules of this folder, in the order in which they look at a file: who is surer comes first. Each has FORMAT, and of
