@@ -93,7 +93,7 @@ def read_or_refused(read: Callable[..., Dataset], path: Path, **options: Any) ->
     try:
         made = read(path, **options)
     except FormatError as error:
-        if str(path) not in str(error):
+        if str(path.with_suffix("")) not in str(error):  # or a file in the folder beside it
             raise
         return None
     with suppress(ValueError):

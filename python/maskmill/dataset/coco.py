@@ -18,7 +18,7 @@ from maskmill.dataset.table import Table, objects
 from maskmill.masks import Masks
 from maskmill.polygons import Polygons
 
-__all__ = ["annotation_dicts", "from_coco", "head", "to_coco"]
+__all__ = ["annotation_dicts", "category_table", "from_coco", "head", "image_table", "to_coco"]
 
 _IMAGE = ("id", "file_name", "height", "width")
 _CATEGORY = ("id", "name", "supercategory")
@@ -50,18 +50,17 @@ def from_coco(
     images, categories = (_section(content, name) for name in ("images", "categories"))
     given = [_section(content, "annotations")] if pieces is None else pieces
     found = _Rows("" if results else "annotations", given)
-    image_table = _images(images) if images or not results else _met_images(found)
+    pictures = image_table(images) if images or not results else _met_images(found)
     if categories:
-        category_table = _categories(categories)
+        classes = category_table(categories)
     else:
         ids = np.unique(found.category_id[found.category_id != _NONE])
-        category_table = Table({"id": ids, "name": objects([str(i) for i in ids.tolist()])}, len(ids))
-    image = found.rows_of("image_id", found.image_id, image_table["id"])
-    category = found.rows_of("category_id", found.category_id, category_table["id"])
-    image_table = found.check_sizes(image_table, image)
+        classes = Table({"id": ids, "name": objects([str(i) for i in ids.tolist()])}, len(ids))
+    image = found.rows_of("image_id", found.image_id, pictures["id"])
+    category = found.rows_of("category_id", found.category_id, classes["id"])
+    pictures = found.check_sizes(pictures, image)
     info = {key: value for key, value in content.items() if key not in _SECTIONS}
-    instances = found.table(image, category)
-    return Dataset(image_table, category_table, instances, found.shapes, info={"coco": info})
+    return Dataset(pictures, classes, found.table(image, category), found.shapes, info={"coco": info})
 
 
 def _section(content: Mapping[str, Any], name: str) -> Sequence[Any]:
@@ -200,7 +199,8 @@ def _unique(ids: NDArray[np.int64], section: str) -> None:
             seen.add(value)
 
 
-def _images(images: Sequence[Any]) -> Table:
+def image_table(images: Sequence[Any]) -> Table:
+    """The images of a COCO file."""
     _check_objects(images, "images")
     ids = _integers(images, "id", "images", 0, None)
     _unique(ids, "images")
@@ -224,7 +224,8 @@ def _met_images(found: _Rows) -> Table:
     return Table({"id": ids, "height": zeros, "width": zeros, "file_name": objects([""] * len(ids))})
 
 
-def _categories(categories: Sequence[Any]) -> Table:
+def category_table(categories: Sequence[Any]) -> Table:
+    """The categories of a COCO file."""
     _check_objects(categories, "categories")
     ids = _integers(categories, "id", "categories", 0, None)
     _unique(ids, "categories")

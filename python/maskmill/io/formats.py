@@ -25,6 +25,8 @@ MODULES: tuple[str, ...] = (
     "label_studio",
     "via",
     "labelme",
+    "panoptic",
+    "coco_results",
     "coco",
     "voc",
     "cvat",
