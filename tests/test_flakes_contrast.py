@@ -10,10 +10,11 @@ import pytest
 
 from maskmill import Dataset, FormatError, Masks
 from maskmill.cli import main
-from maskmill.studies.flakes import assign, build, contrast, fit, read_source
-from maskmill.studies.flakes.annotations import read_annotations
+from maskmill.studies.flakes import assign, build, classify, contrast, fit, read_results, read_source
+from maskmill.studies.flakes.annotations import read_annotations, write_annotations
 from maskmill.studies.flakes.classes import Centres, classify_flakes, classify_pixels
 from maskmill.studies.flakes.colours import Way, background, contrast_of_flakes, erode, flat_field, pixels_of
+from maskmill.studies.flakes.predictions import write_results
 from maskmill.studies.flakes.semantics import write_labels
 from test_flakes_layout import real
 
@@ -260,6 +261,40 @@ def test_pixels_and_flakes(layers, centres):
     number, share = classify_flakes(image, two, colour, centres, min_share=0.5)
     assert (number.tolist(), 0.5 < share[0] < 0.6) == ([8], True)
     assert classify_flakes(image, two, colour, centres, min_share=0.6)[0].tolist() == [0]
+
+
+def test_photos_without_annotations(layers, centres, tmp_path, capsys):
+    """Centres, photos, semantic masks, flakes, classes, all without a network."""
+    centres.write(tmp_path / "c.json")
+    code, _, err = run(
+        "semantic", layers / "images", tmp_path / "s", "--centres", tmp_path / "c.json", capsys=capsys
+    )
+    assert (code, err) == (0, "")
+    source = read_source(layers / "masks").dataset
+    write_annotations(source, tmp_path / "t.json")
+    code, out, err = run("postprocess", tmp_path / "s", tmp_path / "r.json", "--opening", 2, capsys=capsys)
+    assert (code, "6 flakes of 6" in out) == (0, True)
+    flakes = read_results(tmp_path / "r.json")
+    assert flakes.categories["id"][flakes.instances["category"]].tolist() == [3, 8] * 3
+    assert flakes.masks.area.tolist() == [900, 1200] * 3
+
+    shapes = source.replace(instances=source.instances.with_columns(score=np.ones(9)))
+    write_results(shapes, tmp_path / "all.json")
+    command = ["postprocess", tmp_path / "all.json", tmp_path / "known.json", "--truth", tmp_path / "t.json"]
+    code, _, err = run(*command, "--centres", tmp_path / "c.json", capsys=capsys)
+    assert (code, "--centres and --images must be given together" in err) == (2, True)
+    more = ["--centres", tmp_path / "c.json", "--images", layers / "images"]
+    code, _, err = run(*command, *more, capsys=capsys)
+    assert (code, err) == (0, "")
+    flakes = read_results(tmp_path / "known.json")
+    assert flakes.categories["id"][flakes.instances["category"]].tolist() == [3, 8] * 3
+
+    cv2.imwrite(str(layers / "images/1.png"), np.zeros((120, 160, 3), np.uint8))
+    code, _, err = run(
+        "semantic", layers / "images", tmp_path / "s", "--centres", tmp_path / "c.json", capsys=capsys
+    )
+    assert (code, "1.png: no background" in err) == (3, True)
+    assert len(classify(source, centres, min_share=0.5).instances) == 4
 
 
 def test_no_flakes(centres):

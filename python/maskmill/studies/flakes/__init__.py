@@ -8,7 +8,7 @@ build                           `layout`: annotation files of three sizes with a
 validate                        `checks`: whether a layout is what it should be; mends what can be mended
 kshot                           `shots`: a few flakes of each class, as MaskTerial draws them and otherwise
 contrast                        `colours`: background, flat field, statistics of each flake
-fit, assign                     `classes`: centres of the classes in contrast, and the nearest one
+fit, assign, classify, segment  `classes`: centres of the classes in contrast, and the nearest one
 semantic, instances             `semantics`: flakes to pictures of classes, and back
 postprocess                     `predictions`: results of networks read and written, flakes made of them, their shapes
 evaluate                        `evaluation`: average precision in bins of area, confusion, images, intervals
@@ -18,7 +18,7 @@ evaluate                        `evaluation`: average precision in bins of area,
 """
 
 from maskmill.studies.flakes.checks import validate
-from maskmill.studies.flakes.classes import Centres, assign, fit
+from maskmill.studies.flakes.classes import Centres, assign, classify, fit, segment
 from maskmill.studies.flakes.colours import contrast
 from maskmill.studies.flakes.evaluation import evaluate
 from maskmill.studies.flakes.inputs import Source, read_source
@@ -32,6 +32,7 @@ __all__ = [
     "Source",
     "assign",
     "build",
+    "classify",
     "contrast",
     "evaluate",
     "fit",
@@ -41,6 +42,7 @@ __all__ = [
     "read_results",
     "read_semantic",
     "read_source",
+    "segment",
     "semantic",
     "validate",
 ]

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill import _jobs
 from maskmill._files import FormatError, written_whole
 from maskmill.dataset import Dataset
 from maskmill.io._parse import integer, load_json, mapping, number, sequence, wrong
+from maskmill.io.images import read_image
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import with_classes
 from maskmill.studies.flakes.colours import (
@@ -28,7 +30,8 @@ from maskmill.studies.flakes.colours import (
     erode,
     photos_of,
 )
-from maskmill.studies.flakes.inputs import Progress
+from maskmill.studies.flakes.inputs import Progress, pictures_of
+from maskmill.studies.flakes.semantics import write_labels
 
 LIMIT = 5.0
 """Pixels farther from all centres are background: five standard deviations."""
@@ -243,7 +246,7 @@ def assign(
     return with_classes(dataset.take(instances=kept), number_[kept], names), rejected
 
 
-# Pixels
+# Pixels: a network's work, without one
 
 
 def classify_pixels(
@@ -293,3 +296,85 @@ def classify_flakes(
     counts = np.stack([np.bincount(flake[nearest == k], minlength=len(masks)) for k in numbers.tolist()], 1)
     share = counts.max(1) / np.maximum(np.diff(offsets), 1)
     return np.where(share >= min_share, numbers[counts.argmax(1)], 0), share
+
+
+def classify(
+    dataset: Dataset,
+    centres: Centres,
+    images: str | Path | None = None,
+    *,
+    limit: float = LIMIT,
+    min_share: float = 0.5,
+    way: str | Way = "inference",
+    progress: Progress | None = None,
+) -> Dataset:
+    """Flakes with the class of the majority of their pixels, as `classify_flakes`; those of none are left out.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Such as predictions that know no classes.
+    images, way : as in `colours.contrast`
+
+    Returns
+    -------
+    Dataset
+        Flakes on photos without a usable background have no class.
+    """
+    numbers = np.zeros(len(dataset.instances), np.int64)
+    for i, photo in enumerate(photos_of(dataset, images)):
+        rows = dataset.rows_of_image(i)
+        if len(rows):
+            image = photo.read()
+            ground = background(image, way)
+            if ground.usable:
+                masks = dataset.masks[rows]
+                numbers[rows], _ = classify_flakes(
+                    image, masks, ground.colour, centres, limit=limit, min_share=min_share
+                )
+        if progress is not None:
+            progress(i + 1, len(dataset), dataset.images["file_name"][i])
+    names = dict(zip(centres.numbers.tolist(), centres.names, strict=True))
+    return with_classes(dataset.take(instances=numbers > 0), numbers[numbers > 0], names)
+
+
+def segment(
+    photos: str | Path,
+    folder: str | Path,
+    centres: Centres,
+    *,
+    limit: float = LIMIT,
+    way: str | Way = "inference",
+    palette: bool = False,
+    progress: Progress | None = None,
+) -> list[tuple[str, str]]:
+    """Write a semantic mask for each photo of a folder: the class of each pixel by its contrast, `<stem>.png`.
+
+    Returns
+    -------
+    list of (name, reason)
+        Photos without a usable background, whose masks are empty.
+    """
+    pictures = pictures_of(Path(photos))
+    Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def work(stem: str) -> str:
+        image = read_image(pictures[stem])
+        ground = background(image, way)
+        found = np.zeros(image.shape[:2], np.int64)
+        if ground.usable:
+            found = classify_pixels(image, ground.colour, centres, limit=limit)
+        write_labels(Path(folder) / f"{stem}.png", found, palette=palette)
+        return "" if ground.usable else ground.warning
+
+    told = []
+    with _jobs.Threads() as threads:
+        for done, (i, warning) in enumerate(threads.map(work, list(pictures)), 1):
+            if isinstance(warning, Exception):
+                raise warning
+            name = list(pictures.values())[i].name
+            if warning:
+                told.append((name, warning))
+            if progress is not None:
+                progress(done, len(pictures), name)
+    return sorted(told)
