@@ -215,11 +215,11 @@ def test_fit_finds_the_centres(layers, centres, tmp_path):
     )
     known = known.replace(instances=known.instances.with_columns(category=np.tile([0, 1, 2], 3)))
     found = fit(known)
-    assert found.numbers.tolist() == [3, 5, 8]
-    assert np.allclose(found.means[[0, 2]], centres.means, atol=0.01)
+    assert found.numbers.tolist() == [0, 3, 5, 8]
+    assert np.allclose(found.means[[0, 1, 3]], [np.zeros(3), *centres.means], atol=0.01)
     found.write(tmp_path / "c.json")
     again = Centres.read(tmp_path / "c.json")
-    assert again.names == ("few", "odd", "many")
+    assert again.names == ("substrate", "few", "odd", "many")
     assert np.array_equal(again.means, found.means)
     assert np.array_equal(again.covariances, found.covariances)
     with pytest.raises(ValueError, match="class 'few' must have pixels to learn from, not 0"):
@@ -297,6 +297,21 @@ def test_photos_without_annotations(layers, centres, tmp_path, capsys):
     assert len(classify(source, centres, min_share=0.5).instances) == 4
 
 
+def test_the_substrate_competes(centres):
+    """A broad class does not swallow it; flakes of its contrast are rejected."""
+    broad = Centres(np.array([5]), ("broad",), np.full((1, 3), -0.2), np.array([np.eye(3) * 0.01]))
+    both = Centres(
+        np.array([0, 5]),
+        ("substrate", "broad"),
+        np.array([[0.0] * 3, [-0.2] * 3]),
+        np.array([np.eye(3) * 1e-4, np.eye(3) * 0.01]),
+    )
+    values = np.array([[0, 0, 0.01], [-0.1, -0.1, -0.1]])
+    assert broad.nearest(values).tolist() == [5, 5]
+    assert both.nearest(values).tolist() == [0, 5]
+    assert both.classes == {5: "broad"}
+
+
 def test_no_flakes(centres):
     none = Masks.empty()
     numbers, share = classify_flakes(np.zeros((5, 5, 3), np.uint8), none, [1, 1, 1], centres)
@@ -311,7 +326,8 @@ GOOD = {"contrast": {"b": 0, "g": 0.1, "r": -0.2}, "covariance_matrix": np.eye(3
     [
         ({}, "expected classes, found none"),
         ([], "expected an object"),
-        ({"0": GOOD}, "class: expected a whole number from 1"),
+        ({"0": GOOD}, "expected classes, found none"),
+        ({"-1": GOOD}, "class: expected a whole number from 0"),
         ({"x": GOOD}, "class: expected a whole number"),
         ({"1": {}}, "class 1: contrast: expected an object"),
         ({"1": {"contrast": {"b": 1, "g": 1}}}, "class 1: contrast: r: expected a number"),
@@ -355,7 +371,7 @@ def test_commands(layers, centres, tmp_path, capsys):
     assert lines[0].startswith("id,image,class,area,n,mean_b,median_b,std_b,mad_b,entropy_b,mean_g")
     assert len(lines) == 7
     assert len((tmp_path / "b.csv").read_text().splitlines()) == 4
-    assert Centres.read(tmp_path / "new.json").numbers.tolist() == [3, 8]
+    assert Centres.read(tmp_path / "new.json").numbers.tolist() == [0, 3, 8]
 
 
 def test_photos_without_background(layers, tmp_path, capsys):

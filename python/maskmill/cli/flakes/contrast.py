@@ -25,7 +25,8 @@ warning where it is suspicious.
 --way training   background: 10 grey values around the most frequent one, eroded 3 times, in all channels
 --way inference  5 grey values around it, within 20 to 230, each channel by itself
 
---fit writes the centre and covariance of each class (of flakes with 200 pixels or more within their rim), which
+--fit writes the centre and covariance of each class (of flakes with 200 pixels or more within their rim), and those of
+the substrate as class 0, which
 `maskmill flakes build --centres`, `semantic --centres` and `postprocess --centres` take. Use the training split alone.
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for photos without background, which are listed

@@ -51,8 +51,13 @@ def run(options: argparse.Namespace) -> int:
     for problem in found.problems:
         print(problem)
     print(", ".join(f"{count:,} {what}" for what, count in found.checked.items()))
-    if found.missing:
-        print(f"not there: {', '.join(found.missing)}")
+    missing = found.missing
+    for split in ("train", "test"):
+        own = [name for name in missing if name.startswith(split)]
+        if len(own) == 6:
+            missing = [name for name in missing if name not in own] + [f"the {split} split"]
+    if missing:
+        print(f"not there: {', '.join(missing)}")
     left = sum(not problem.mended for problem in found.problems)
     print(f"{left} problems" if left else "all is well")
     return 0 if found.ok else 1

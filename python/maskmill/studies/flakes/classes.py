@@ -6,7 +6,6 @@ Thickness shows as contrast: flakes of one to four layers lie around as many cen
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from maskmill.studies.flakes.colours import (
     contrast_of_pixels,
     erode,
     photos_of,
+    substrate,
 )
 from maskmill.studies.flakes.inputs import Progress, pictures_of
 from maskmill.studies.flakes.semantics import write_labels
@@ -43,7 +43,7 @@ class Centres:
 
     Attributes
     ----------
-    numbers : (C,) int64, of the classes; any from 1 on
+    numbers : (C,) int64, of the classes; any from 1 on, and 0 for the substrate, which competes with them
     names : C names
     means : (C, 3) float64, blue, green, red
     covariances : (C, 3, 3) float64
@@ -64,8 +64,8 @@ class Centres:
             If it is none, or a matrix is not symmetric and positive; names the class.
         """
         content = mapping(load_json(Path(path)), str(path))
-        rows = sorted((integer(key, f"{path}: class", low=1), key) for key in content)
-        if not rows:
+        rows = sorted((integer(key, f"{path}: class", low=0), key) for key in content)
+        if not any(row for row, _ in rows):
             raise FormatError(f"{path}: expected classes, found none")
         names, means, covariances = [], [], []
         for row, key in rows:
@@ -92,6 +92,11 @@ class Centres:
         with written_whole(Path(path)) as file:
             file.write(json.dumps(content, indent=1, ensure_ascii=False).encode())
 
+    @property
+    def classes(self) -> dict[int, str]:
+        """The name of each class by its number, without the substrate."""
+        return {n: name for n, name in zip(self.numbers.tolist(), self.names, strict=True) if n}
+
     def distances(self, values: ArrayLike) -> NDArray[np.float64]:
         """(N, C) Mahalanobis distances of contrasts (N, 3) from the centres.
 
@@ -111,7 +116,8 @@ class Centres:
         return distances
 
     def nearest(self, values: ArrayLike, limit: float = LIMIT) -> NDArray[np.int64]:
-        """(N,) the number of the nearest class, 0 where none is within `limit`; of equally near ones the first."""
+        """(N,) the number of the nearest class, 0 where that is the substrate or farther than `limit`; of equally near
+        ones the first."""
         distances = self.distances(values)
         found = self.numbers[distances.argmin(1)]
         return np.where(distances.min(1) <= limit, found, 0)  # NaN is not within
@@ -139,7 +145,7 @@ def fit(
     min_pixels: int = 200,
     progress: Progress | None = None,
 ) -> Centres:
-    """Centres and covariances of the classes of a data set: give it the training split alone.
+    """Centres and covariances of the classes of a data set, and of the substrate: give it the training split alone.
 
     Parameters
     ----------
@@ -152,44 +158,40 @@ def fit(
         If a class has fewer than four pixels.
     """
     classes = len(dataset.categories)
-    n, sums, squares = np.zeros(classes), np.zeros((classes, 3)), np.zeros((classes, 3, 3))
-    for i, values, offsets in _eroded_pixels(dataset, images, way, progress):
-        rows = dataset.rows_of_image(i)
-        for row, first, last in zip(rows.tolist(), offsets, offsets[1:], strict=False):
-            category = dataset.instances["category"][row]
-            if category >= 0 and last - first >= min_pixels:
-                part = values[first:last]
-                n[category] += len(part)
-                sums[category] += part.sum(0)
-                squares[category] += part.T @ part
-    names = dataset.categories["name"].tolist()
+    n, sums, squares = np.zeros(classes + 1), np.zeros((classes + 1, 3)), np.zeros((classes + 1, 3, 3))
+
+    def learn(category: int, part: NDArray[np.float64]) -> None:
+        n[category] += len(part)
+        sums[category] += part.sum(0)
+        squares[category] += part.T @ part
+
+    for i, photo in enumerate(photos_of(dataset, images)):
+        image = photo.read()
+        ground = background(image, way)
+        if ground.usable:
+            rows = dataset.rows_of_image(i)
+            values, offsets = contrast_of_pixels(image, erode(dataset.masks[rows]), ground.colour)
+            for row, first, last in zip(rows.tolist(), offsets, offsets[1:], strict=False):
+                if last - first >= min_pixels:
+                    learn(int(dataset.instances["category"][row]), values[first:last])
+            learn(classes, substrate(image, way) / ground.colour - 1)
+        if progress is not None:
+            progress(i + 1, len(dataset), dataset.images["file_name"][i])
+    names = [*dataset.categories["name"].tolist(), "substrate"]
     for name, count in zip(names, n.tolist(), strict=True):
         if count < 4:
             raise ValueError(f"class {name!r} must have pixels to learn from, not {count:.0f}")
     means = sums / n[:, None]
     covariances = squares / n[:, None, None] - np.einsum("ci,cj->cij", means, means)
-    order = np.argsort(dataset.categories["id"])
+    numbers = np.append(dataset.categories["id"], 0)
+    order = np.argsort(numbers)
     return Centres(
-        dataset.categories["id"][order],
+        numbers[order],
         tuple(names[i] for i in order.tolist()),
         means[order],
         covariances[order]
         + 1e-8 * np.eye(3),  # grey values are whole numbers: a flake of one colour has none
     )
-
-
-def _eroded_pixels(
-    dataset: Dataset, images: str | Path | None, way: str | Way, progress: Progress | None
-) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
-    """Of each image with a usable background: contrasts of the pixels of its flakes, and where each one's begin."""
-    for i, photo in enumerate(photos_of(dataset, images)):
-        image = photo.read()
-        ground = background(image, way)
-        if ground.usable:
-            masks = erode(dataset.masks[dataset.rows_of_image(i)])
-            yield i, *contrast_of_pixels(image, masks, ground.colour)
-        if progress is not None:
-            progress(i + 1, len(dataset), dataset.images["file_name"][i])
 
 
 def assign(
@@ -226,6 +228,8 @@ def assign(
     rejected = []
     for i in np.flatnonzero((number_ == 0) | uneven).tolist():
         reason = f"its contrast is farther than {limit:g} from all classes"
+        if distances[i, near[i]] <= limit:
+            reason = "its contrast is that of the substrate"
         if np.isnan(mean[i]).any():
             reason = "its photo has no background"
         elif uneven[i]:
@@ -242,8 +246,7 @@ def assign(
             }
         )
     kept = (number_ > 0) & ~uneven
-    names = dict(zip(centres.numbers.tolist(), centres.names, strict=True))
-    return with_classes(dataset.take(instances=kept), number_[kept], names), rejected
+    return with_classes(dataset.take(instances=kept), number_[kept], centres.classes), rejected
 
 
 # Pixels: a network's work, without one
@@ -291,7 +294,7 @@ def classify_flakes(
     """
     values, offsets = contrast_of_pixels(image, masks, colour)
     nearest = centres.nearest(values, limit)
-    numbers = np.concatenate([[0], centres.numbers])
+    numbers = np.unique(np.append(centres.numbers, 0))
     flake = np.repeat(np.arange(len(masks)), np.diff(offsets))
     counts = np.stack([np.bincount(flake[nearest == k], minlength=len(masks)) for k in numbers.tolist()], 1)
     share = counts.max(1) / np.maximum(np.diff(offsets), 1)
@@ -334,8 +337,8 @@ def classify(
                 )
         if progress is not None:
             progress(i + 1, len(dataset), dataset.images["file_name"][i])
-    names = dict(zip(centres.numbers.tolist(), centres.names, strict=True))
-    return with_classes(dataset.take(instances=numbers > 0), numbers[numbers > 0], names)
+    found = numbers > 0
+    return with_classes(dataset.take(instances=found), numbers[found], centres.classes)
 
 
 def segment(

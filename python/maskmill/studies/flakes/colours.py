@@ -96,10 +96,39 @@ def background(image: ArrayLike, way: str | Way = "training") -> Background:
     """
     import cv2
 
+    way = way_of(way)
+    bgr = _bgr(image)
+    modes, parts = _bands(bgr, way)
+    every = cv2.bitwise_and(cv2.bitwise_and(parts[0], parts[1]), parts[2])
+    masks = [every] * 3 if way.joint else parts
+    pixels = np.array([cv2.countNonZero(mask) for mask in masks])
+    colour = np.array([cv2.mean(np.ascontiguousarray(bgr[..., c]), mask)[0] for c, mask in enumerate(masks)])
+    share = cv2.countNonZero(every) / max(every.size, 1)
+    return Background(colour, np.array(modes), pixels, share, _warning(colour, share))
+
+
+def substrate(image: ArrayLike, way: str | Way = "training", *, most: int = 10_000) -> NDArray[np.uint8]:
+    """(P, 3) blue, green, red of pixels that are background in all channels: at most so many, evenly spaced."""
+    bgr = _bgr(image)
+    _, parts = _bands(bgr, way_of(way))
+    index = np.flatnonzero(parts[0] & parts[1] & parts[2])
+    index = index[:: max(1, -(-len(index) // most))]
+    pixels: NDArray[np.uint8] = bgr[index // bgr.shape[1], index % bgr.shape[1]]
+    return pixels
+
+
+def way_of(way: str | Way) -> Way:
+    """A way by its name."""
     if isinstance(way, str):
         _check.choice(way, "way", dict.fromkeys(WAYS, 0))
-        way = WAYS[way]
-    bgr = np.ascontiguousarray(_bgr(image))
+        return WAYS[way]
+    return way
+
+
+def _bands(bgr: NDArray[np.uint8], way: Way) -> tuple[list[int], list[NDArray[np.uint8]]]:
+    """Of each channel the most frequent grey value, and where the background is: 255 there, else 0."""
+    import cv2
+
     modes, parts = [], []
     for channel in range(3):
         plane = np.ascontiguousarray(bgr[..., channel])
@@ -112,13 +141,8 @@ def background(image: ArrayLike, way: str | Way = "training") -> Background:
         if way.erosions:
             part = cv2.erode(part, np.ones((3, 3), np.uint8), iterations=way.erosions)
         modes.append(mode)
-        parts.append(part)
-    every = cv2.bitwise_and(cv2.bitwise_and(parts[0], parts[1]), parts[2])
-    masks = [every] * 3 if way.joint else parts
-    pixels = np.array([cv2.countNonZero(mask) for mask in masks])
-    colour = np.array([cv2.mean(np.ascontiguousarray(bgr[..., c]), mask)[0] for c, mask in enumerate(masks)])
-    share = cv2.countNonZero(every) / max(every.size, 1)
-    return Background(colour, np.array(modes), pixels, share, _warning(colour, share))
+        parts.append(np.asarray(part))
+    return modes, parts
 
 
 def _warning(colour: NDArray[np.float64], share: float) -> str:
