@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill.masks import Masks
-from maskmill.polygons import RULES, Polygons
+from maskmill.polygons import RULES, Polygons, ellipses
 
 __all__ = ["KINDS", "Shapes", "ShapesBuilder"]
 
@@ -208,7 +208,8 @@ class Shapes:
             add(corners, Masks.from_polygons(self._rectangles(corners), sizes[corners], rule="even-odd"))
         curves = np.flatnonzero((self.kind == CIRCLE) | (self.kind == ELLIPSE))
         if len(curves):
-            add(curves, Masks.from_polygons(self._curves(curves), sizes[curves], rule="even-odd"))
+            centre, _, axes = self.ellipses(curves)
+            add(curves, Masks(*ellipses(centre, np.abs(axes[:, :2]), axes[:, 2], sizes[curves])))
         empty = np.flatnonzero(np.isin(self.kind, (NONE, BOX, POINT, LINE, POLYLINE)))
         add(empty, Masks.empty(sizes[empty]))
         order = np.argsort(np.concatenate(rows), kind="stable")
@@ -221,18 +222,6 @@ class Shapes:
         x1, y1 = np.maximum(a, b).T
         rings = np.stack([x0, y0, x1, y0, x1, y1, x0, y1], 1).reshape(-1, 4, 2)
         return Polygons.from_lists([[ring] for ring in rings])
-
-    def _curves(self, rows: NDArray[np.int64]) -> Polygons:
-        """Polygons that leave a curve by at most a thousandth of a pixel."""
-        centre, _, axes = self.ellipses(rows)
-        rings = []
-        for (cx, cy), (rx, ry, theta) in zip(centre, axes, strict=True):
-            n = int(np.clip(np.ceil(np.pi / np.arccos(1 - 1e-3 / max(rx, ry, 1.0))), 64, 4096))
-            t = np.linspace(0, 2 * np.pi, n, endpoint=False)
-            x, y = rx * np.cos(t), ry * np.sin(t)
-            c, s = np.cos(theta), np.sin(theta)
-            rings.append([np.stack([cx + x * c - y * s, cy + x * s + y * c], 1)])
-        return Polygons.from_lists(rings)
 
 
 class ShapesBuilder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -227,6 +228,7 @@ class Images:
 
     def __init__(self, *folders: Path | None, sizes: Mapping[str, tuple[int, int]] | None = None) -> None:
         self._folders = [folder for folder in folders if folder is not None]
+        self._found: dict[str, Path | None] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
         for known in (_last, stem, str):  # the surest last
             self._sizes.update({known(name): size for name, size in (sizes or {}).items()})
@@ -235,17 +237,17 @@ class Images:
         """The file of this name, None if there is none."""
         if not name or "\0" in name or len(name) > 4096:
             return None
-        plain = PurePosixPath(name.replace("\\", "/"))
-        tries = [plain.name]
-        if not plain.is_absolute() and ".." not in plain.parts and ":" not in plain.parts[0]:
-            tries.insert(0, str(plain))
+        if name not in self._found:
+            self._found[name] = self._sought(name.replace("\\", "/"))
+        return self._found[name]
+
+    def _sought(self, name: str) -> Path | None:
+        parts = name.split("/")
+        inside = parts[0] and ":" not in parts[0] and ".." not in parts
         for folder in self._folders:
-            for part in dict.fromkeys(tries):
-                try:
-                    if part and (folder / part).is_file():
-                        return folder / part
-                except OSError:  # a name too long for the system is the name of no file
-                    continue
+            for part in dict.fromkeys((name, parts[-1]) if inside else parts[-1:]):
+                if part and os.path.isfile(os.path.join(folder, part)):
+                    return folder / part
         return None
 
     def reference(self, name: str) -> Reference | None:

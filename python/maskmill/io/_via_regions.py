@@ -85,11 +85,12 @@ class Noted:
 
 
 _NOTHING_NOTED = Noted()
+_NOTES = frozenset(NOTES)
 
 
 def noted(attributes: dict[str, Any], where: Callable[[], str]) -> Noted:
     """The notes among a region's attributes."""
-    if not any(note in attributes for note in NOTES):
+    if _NOTES.isdisjoint(attributes):
         return _NOTHING_NOTED
     role, rule, score = attributes.get(ROLE), attributes.get(RULE), attributes.get(SCORE)
     if role is not None and role not in ROLES:

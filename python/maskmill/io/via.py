@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -141,24 +142,27 @@ def read(
     """
     reading = Reading(polylines, rule, float(offset), default_class)
     file = _load(path)
-    keys = list(file.entries)
+    table = _images(file.entries, path, Images(images, path.parent, sizes=sizes))
+    groups, owner = _regions(file.entries, path)
 
     def where(i: int) -> str:
-        image, region = found.at[i]
-        return f"{path}: {keys[image]!r}, region {region}"
+        region = list(chain.from_iterable(groups))[i]
+        for key, entry in file.entries.items():
+            for k, other in enumerate(_listed(entry, "")):
+                if other is region:
+                    return f"{path}: {key!r}, region {k}"
+        return str(path)
 
-    table = _images(file.entries, path, Images(images, path.parent, sizes=sizes))
-    found = _regions(file.entries, path)
     factors = _scales(scale, table["file_name"].tolist())
-    of_first = [group[0]["region_attributes"] for group in found.groups]
+    of_first = [group[0]["region_attributes"] for group in groups]
     attribute = class_attribute_of(file.definitions, of_first, class_attribute)
-    factor = None if factors is None else factors[found.owner]
-    made = instances_of(found.groups, file.definitions, attribute, reading, where, factor)
+    factor = None if factors is None else factors[owner]
+    made = instances_of(groups, file.definitions, attribute, reading, where, factor)
     info = {"layout": file.layout, "project": file.project, "definitions": file.definitions}
     return Dataset(
         table,
         {"name": objects(made.classes)},
-        {**made.columns, "image": found.owner, "via": objects(found.groups)},
+        {**made.columns, "image": owner, "via": objects(groups)},
         made.shapes,
         info={"via": info},
     )
@@ -267,47 +271,31 @@ def _scales(scale: float | Mapping[str, float] | None, names: list[str]) -> NDAr
 # Regions
 
 
-@dataclass
-class Found:
-    """Regions of a file as instances.
-
-    Attributes
-    ----------
-    groups : regions of each instance; several are the rings of one
-    owner : (N,) row of each instance's image
-    at : (image, number) of each region, in the order of `groups`
-    """
-
-    groups: list[list[Region]]
-    owner: NDArray[np.int64]
-    at: list[tuple[int, int]]
-
-
-def _regions(entries: dict[str, Any], path: Path) -> Found:
+def _regions(entries: dict[str, Any], path: Path) -> tuple[list[list[Region]], NDArray[np.int64]]:
+    """Regions of each instance (several are the rings of one), and the row of its image."""
     groups: list[list[Region]] = []
     owners: list[int] = []
-    numbers: list[list[tuple[int, int]]] = []
     for row, (key, entry) in enumerate(entries.items()):
-        regions = entry.get("regions") or []
-        if isinstance(regions, dict):  # VIA 1
-            regions = list(regions.values())
-        linked: dict[Any, int] = {}
-        for i, region in enumerate(sequence(regions, f"{path}: {key!r}: regions")):
+        linked: dict[str, list[Region]] = {}
+        for i, region in enumerate(_listed(entry, f"{path}: {key!r}")):
             attributes = region.get("region_attributes") if isinstance(region, dict) else None
             if not isinstance(attributes, dict) or not isinstance(region.get("shape_attributes"), dict):
                 where = f"{path}: {key!r}, region {i}"
-                region = dict(mapping(region, where))
+                region = mapping(region, where)
                 mapping(region.setdefault("shape_attributes", {}), f"{where}: shape_attributes")
                 attributes = mapping(
                     region.setdefault("region_attributes", {}), f"{where}: region_attributes"
                 )
-            if ID in attributes:
-                group = linked.setdefault(str(attributes[ID]), len(groups))
-                if group < len(groups):
-                    groups[group].append(region)
-                    numbers[group].append((row, i))
-                    continue
-            groups.append([region])
-            numbers.append([(row, i)])
+            group = [region]
+            if ID in attributes and linked.setdefault(str(attributes[ID]), group) is not group:
+                linked[str(attributes[ID])].append(region)
+                continue
+            groups.append(group)
             owners.append(row)
-    return Found(groups, np.array(owners, np.int64), [at for group in numbers for at in group])
+    return groups, np.array(owners, np.int64)
+
+
+def _listed(entry: dict[str, Any], where: str) -> list[Any]:
+    """The regions of an entry; those of VIA 1 have numbers as keys."""
+    regions = entry.get("regions") or []
+    return list(regions.values()) if isinstance(regions, dict) else sequence(regions, f"{where}: regions")
