@@ -220,3 +220,19 @@ def test_the_real_flakes(data, tmp_path):
         found = validate(tmp_path / name)
         assert found.problems == []
         assert found.checked["k-shot files"] == 100
+
+
+def test_pycocotools_reads_every_file(data, tmp_path, capsys):
+    pycoco = pytest.importorskip("pycocotools.coco")
+    build(read_source(data / "flakes/GrapheneH/instance_masks"), tmp_path / "G")
+    kshot(tmp_path / "G", runs=2)
+    files = sorted((tmp_path / "G/RLE_annotations").rglob("train*.json"))
+    assert len(files) == 6 + 2 * 5 * 2
+    for path in files:
+        coco = pycoco.COCO(str(path))
+        mine = read_annotations(path)
+        assert sorted(coco.anns) == sorted(mine.instances["id"].tolist())
+        k = int(path.parts[-3].removesuffix("_shot")) if path.parts[-3].endswith("_shot") else 0
+        assert len(coco.anns) >= k
+        for annotation in coco.loadAnns(coco.getAnnIds())[:5]:
+            assert coco.annToMask(annotation).sum() == annotation["area"]

@@ -14,7 +14,7 @@ from maskmill import Dataset, FormatError, Masks
 from maskmill.io import maskterial
 from maskmill.io._labels import read_values
 from maskmill.io.images import read_image
-from maskmill.studies.flakes import build, instances, read_source, semantic
+from maskmill.studies.flakes import build, instances, read_source, semantic, validate
 from maskmill.studies.flakes.annotations import read_annotations, without_classes, write_annotations
 from maskmill.studies.flakes.semantics import paint, write_labels
 
@@ -452,3 +452,124 @@ def test_forty_thousand_images(tmp_path):
     made = read_annotations(tmp_path / "a.json")
     assert time.perf_counter() - start < 10
     assert made.masks == dataset.masks
+
+
+# Annotations of other tools
+
+
+def labelme(folder, embedded=False):
+    """A file of labelme with its photo: a polygon, two groups of one label, a disc, a line, one to be ignored."""
+    import base64
+
+    folder.mkdir()
+    photo = np.zeros((60, 80, 3), np.uint8)
+    photo[..., 2], photo[5:9, 5:9] = 200, 90
+    cv2.imwrite(str(folder / "p.png"), photo)
+    shapes = [
+        ("1L", [[1, 1], [21, 1], [21, 21], [1, 21]], None, "polygon"),
+        ("2L", [[30, 1], [39, 10]], 1, "rectangle"),
+        ("2L", [[50, 1], [59, 10]], 1, "rectangle"),
+        ("1L", [[40, 40], [40, 50]], None, "circle"),
+        ("1L", [[5, 50], [9, 50]], None, "line"),
+        ("__ignore__", [[60, 30], [79, 59]], None, "rectangle"),
+    ]
+    content = {
+        "version": "5.0.1", "flags": {}, "imagePath": "p.png", "imageData": None,
+        "imageHeight": None, "imageWidth": None,
+        "shapes": [{"label": a, "points": b, "group_id": c, "shape_type": d, "flags": {}} for a, b, c, d in shapes],
+    }  # fmt: skip
+    if embedded:
+        content["imageData"] = base64.b64encode((folder / "p.png").read_bytes()).decode()
+        (folder / "p.png").unlink()
+    (folder / "p.json").write_text(json.dumps(content))
+    return photo
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_build_from_labelme(tmp_path, embedded):
+    """Every shape; groups are one flake of two parts; sizes come from the photo, which may be within the file."""
+    photo = labelme(tmp_path / "raw", embedded)
+    source = read_source(tmp_path / "raw", format="labelme")
+    assert [reason for _, reason in source.left_out] == ["flake 5 has no class"]
+    build(source, tmp_path / "G", classes={"1L": 1, "2L": 2})
+    made = read_annotations(tmp_path / "G/RLE_annotations/train_annotations_with_class_full.json")
+    assert made.masks.area[:2].tolist() == [21 * 21, 200]
+    assert made.categories["id"][made.instances["category"]].tolist() == [1, 2, 1, 1]
+    assert made.info["coco"]["info"]["filled_by"] == ["labelme"]
+    (path,) = (tmp_path / "G/train_images").iterdir()
+    assert path.suffix == ".png"
+    assert np.array_equal(cv2.imread(str(path)), photo)
+    assert validate(tmp_path / "G").ok
+
+
+def test_real_labelme(data, tmp_path):
+    """The areas that labelme itself finds."""
+    source = read_source(data / "labelme/instance_segmentation/data_annotated")
+    build(source, tmp_path / "L")
+    made = read_annotations(tmp_path / "L/RLE_annotations/train_annotations_full.json")
+    areas = [15689, 17254, 873, 15203, 11735, 7597, 44532, 996, 14001, 102701, 15781, 7256]
+    assert np.abs(made.masks.area.astype(int) - areas).max() <= 5  # versions of Pillow differ
+    assert validate(tmp_path / "L").ok
+
+
+def test_build_from_label_studio(tmp_path):
+    """Its COCO export loses parts, areas and boxes; its own JSON has all of them."""
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos/p.png"), np.zeros((100, 200, 3), np.uint8))
+    points = [[0, 0], [10, 0], [10, 20], [0, 20]]
+    result = {
+        "type": "polygonlabels", "from_name": "label", "to_name": "image",
+        "original_width": 200, "original_height": 100,
+        "value": {"points": points, "polygonlabels": ["2 layers"]}, "id": "a", "image_rotation": 0,
+    }  # fmt: skip
+    task = {
+        "id": 1,
+        "data": {"image": "/data/upload/3/p.png"},
+        "annotations": [{"id": 1, "result": [result]}],
+    }
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    build(read_source(tmp_path / "export.json", tmp_path / "photos"), tmp_path / "G")
+    made = read_annotations(tmp_path / "G/RLE_annotations/train_annotations_with_class_300.json")
+    assert (made.masks.area.tolist(), made.categories["name"].tolist()) == ([400], ["2 layers"])
+    assert validate(tmp_path / "G").ok
+
+
+def test_more_than_255_flakes(tmp_path):
+    """16-bit label images, and none is lost."""
+    labels = (np.arange(300).reshape(15, 20) + 1).repeat(16, 0).repeat(16, 1)
+    report = build(read_source(project(tmp_path / "raw", a=labels)), tmp_path / "G")
+    assert report.variants["200"]["flakes"] == 300
+    assert validate(tmp_path / "G").ok
+
+
+def test_kill_and_resume(tmp_path):
+    """-9 in the middle of the photos, then the same command again."""
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    masks = project(tmp_path / "raw", **{f"{i:03}": squares(20 + i % 5, 15) for i in range(150)})
+    command = [
+        sys.executable,
+        "-m",
+        "maskmill",
+        "flakes",
+        "build",
+        str(masks),
+        str(tmp_path / "G"),
+        "--quiet",
+    ]
+    folder = tmp_path / "G/train_images"
+    running = subprocess.Popen(command)
+    while running.poll() is None and not (folder.is_dir() and len(list(folder.iterdir())) > 5):
+        time.sleep(0.001)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    assert subprocess.run(command, capture_output=True).returncode == 0
+    build(read_source(masks), tmp_path / "once/G")
+    files = [
+        {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+        for place in (tmp_path / "G", tmp_path / "once/G")
+    ]
+    assert files[0] == files[1]

@@ -150,6 +150,19 @@ def _read_one(task: tuple[Path, Path, bool]) -> Label:
     return masks, (height, width), image_size(photo)
 
 
+def is_file(photo: Reference) -> bool:
+    """Whether a photo is a file of its own, and not within an annotation file."""
+    return photo.reader is read_pixels
+
+
+def size_of(photo: Reference) -> tuple[int, int]:
+    """(height, width) of a photo."""
+    if is_file(photo):
+        return image_size(photo.path)
+    height, width = photo.read().shape[:2]
+    return height, width
+
+
 def usable(dataset: Dataset) -> Source:
     """A data set without images that have no photo and flakes that have no pixels or no class, which are told."""
     left_out: list[tuple[str, str]] = []
@@ -160,7 +173,7 @@ def usable(dataset: Dataset) -> Source:
         if photo is None:
             left_out.append((names[i], "has no photo"))
             continue
-        found = image_size(photo.path)
+        found = size_of(photo)
         if not size[i].any():
             size[i] = found
         has_photo[i] = tuple(size[i].tolist()) == found

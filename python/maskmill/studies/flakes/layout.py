@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from maskmill import _check
 from maskmill._files import written_whole
-from maskmill.dataset import Dataset, objects
+from maskmill.dataset import Dataset, Reference, objects
+from maskmill.dataset.shapes import POLYGON
 from maskmill.io import maskterial
 from maskmill.io.maskterial import SCALE
+from maskmill.polygons import RULES
 from maskmill.studies.flakes.annotations import (
     class_counts,
     info_of,
@@ -26,7 +29,7 @@ from maskmill.studies.flakes.annotations import (
     without_classes,
     write_annotations,
 )
-from maskmill.studies.flakes.inputs import Progress, Source
+from maskmill.studies.flakes.inputs import Progress, Source, is_file
 from maskmill.studies.flakes.semantics import OVERLAPS, semantic
 
 NAMES = {"uuid5": 0, "uuid4": 1, "keep": 2}
@@ -121,11 +124,12 @@ def build(
     _check.choice(overlap, "overlap", OVERLAPS)
     target = Path(folder)
     dataset, numbers = numbered_classes(source.dataset, classes)
-    photos = [Path(photo.path) for photo in dataset.images["pixels"]]
+    photos: list[Reference] = dataset.images["pixels"].tolist()
     new = new_names(dataset.images["file_name"].tolist(), photos, target.name, split, names, seed)
     settings = {"classes": numbers, "names": new, "overlap": overlap, "palette": palette, "scale": scale}
     begun = _begin(target, split, photos, settings, overwrite)
     info = {**info_of(dataset), "material": target.name, "split": split, "um_per_pixel": scale}
+    info["filled_by"] = _rules(dataset)
     dataset = dataset.replace(
         images=dataset.images.with_columns(file_name=objects(list(new.values()))),
         info={"coco": {"info": info}},
@@ -141,6 +145,13 @@ def build(
     report.variants = write_variants(dataset, target, split)
     begun.unlink()
     return report
+
+
+def _rules(dataset: Dataset) -> list[str]:
+    """How the polygons of the source became pixels: areas depend on it by about one per cent."""
+    names = {number: name for name, number in RULES.items()}
+    drawn = dataset.shapes.kind >= POLYGON
+    return sorted({names[rule] for rule in np.unique(dataset.shapes.rule[drawn]).tolist()})
 
 
 def write_variants(dataset: Dataset, folder: Path, split: str) -> dict[str, dict[str, Any]]:
@@ -197,7 +208,7 @@ def numbered_classes(
 
 
 def new_names(
-    old: Sequence[str], photos: Sequence[Path], material: str, split: str, kind: str, seed: int
+    old: Sequence[str], photos: Sequence[Reference], material: str, split: str, kind: str, seed: int
 ) -> dict[str, str]:
     """The new file name of each old one."""
     chance = random.Random(seed)
@@ -211,20 +222,20 @@ def new_names(
             stem = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         else:
             stem = Path(name).stem
-        new[name] = stem + photo.suffix.lower()
+        new[name] = stem + (Path(photo.path).suffix.lower() if is_file(photo) else ".png")
     if len({Path(name).stem for name in new.values()}) < len(new):
         raise ValueError("images must have stems of their own, and two share one: let them be given uuids")
     return new
 
 
 def _begin(
-    folder: Path, split: str, photos: Sequence[Path], settings: dict[str, Any], overwrite: bool
+    folder: Path, split: str, photos: Sequence[Reference], settings: dict[str, Any], overwrite: bool
 ) -> Path:
     """Leave a note that a split is being built, which goes when it is done."""
     note = folder / f".{split}_begun.json"
     ours = [maskterial.images_folder(folder, split), maskterial.semantic_folder(folder, split)]
     for photo in photos:
-        if photo.resolve().is_relative_to(ours[0].resolve()):
+        if Path(photo.path).resolve().is_relative_to(ours[0].resolve()):
             raise ValueError(f"{photo}: photos must not lie where they are to go")
     files = [path for variant in maskterial.variants(split) if (path := variant.path(folder)).exists()]
     if overwrite:
@@ -234,6 +245,8 @@ def _begin(
             if place.exists():
                 shutil.rmtree(place)
     elif note.exists():
+        for path in folder.rglob(".*.part"):  # what was being written when it was killed
+            path.unlink()
         if note.read_bytes() != _json(settings):
             raise ValueError(
                 f"{folder}: was begun with other photos or settings: overwrite it, or take another folder"
@@ -245,18 +258,35 @@ def _begin(
 
 
 def _copy_photos(
-    photos: Sequence[Path], names: Sequence[str], folder: Path, link: bool, progress: Progress | None
+    photos: Sequence[Reference], names: Sequence[str], folder: Path, link: bool, progress: Progress | None
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for done, (photo, name) in enumerate(zip(photos, names, strict=True), 1):
-        place = folder / name
-        if not _is_copy(photo, place) and not (link and _linked(photo, place)):
-            with written_whole(place) as file, open(photo, "rb") as original:
-                shutil.copyfileobj(original, file)
-            was = photo.stat()
-            os.utime(place, ns=(was.st_atime_ns, was.st_mtime_ns))  # by which a resumed build knows it
+        if is_file(photo):
+            _copy(Path(photo.path), folder / name, link)
+        elif not (folder / name).exists():
+            with written_whole(folder / name) as file:
+                file.write(_png(photo.read()))
         if progress is not None:
-            progress(done, len(photos), photo.name)
+            progress(done, len(photos), name)
+
+
+def _copy(photo: Path, place: Path, link: bool) -> None:
+    if _is_copy(photo, place) or (link and _linked(photo, place)):
+        return
+    with written_whole(place) as file, open(photo, "rb") as original:
+        shutil.copyfileobj(original, file)
+    was = photo.stat()
+    os.utime(place, ns=(was.st_atime_ns, was.st_mtime_ns))  # by which a resumed build knows it
+
+
+def _png(image: NDArray[Any]) -> bytes:
+    """A photo that was within an annotation file: red comes first, and last in OpenCV."""
+    import cv2
+
+    image = image[..., [2, 1, 0, *range(3, image.shape[2])]] if image.ndim == 3 else image
+    data: bytes = cv2.imencode(".png", np.ascontiguousarray(image))[1].tobytes()
+    return data
 
 
 def _is_copy(photo: Path, place: Path) -> bool:
