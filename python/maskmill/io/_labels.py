@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need
 from maskmill._jobs import cpu_count
-from maskmill.dataset import Dataset
+from maskmill.dataset import Dataset, Reference
 from maskmill.io._palette import read_indexed
+from maskmill.io._parse import Images, stem
 from maskmill.io.images import read_image
 
-__all__ = ["colour_code", "in_threads", "paint", "read_values", "write_values"]
+__all__ = ["Pictures", "colour_code", "in_threads", "no_others", "paint", "read_values", "write_values"]
 
 LARGEST = (1 << 24) - 1
 """The largest number that a colour can code."""
@@ -100,3 +101,37 @@ def in_threads(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterato
 
     with ThreadPoolExecutor(cpu_count()) as pool:
         yield from pool.map(function, items)
+
+
+def no_others(there: Iterable[Path], mine: Iterable[Path]) -> None:
+    """Refuse a folder that holds what would be read back as if it had been written now."""
+    others = set(there) - set(mine)
+    if others:
+        raise ValueError(f"the folder must hold nothing of the kind yet, but there is {min(others)}")
+
+
+class Pictures:
+    """Pictures that have the names of annotations but for the suffix.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where to look, in all of its folders.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._images = Images(folder)
+        self._by_stem: dict[str, str] = {}
+        if folder is not None:
+            for file in sorted(folder.rglob("*")):
+                if stem(file.name) != file.name:
+                    name = file.relative_to(folder).as_posix()
+                    self._by_stem.setdefault(stem(name), name)
+
+    def name(self, given: str) -> str:
+        """The picture's name, the given one if there is none."""
+        return self._by_stem.get(stem(given), given)
+
+    def reference(self, name: str) -> Reference | None:
+        """Where the picture is, None if it is not there."""
+        return self._images.reference(name)

@@ -27,12 +27,15 @@ MODULES: tuple[str, ...] = (
     "labelme",
     "panoptic",
     "coco_results",
+    "sav",
     "coco",
     "voc",
     "cvat",
     "yolo",
     "maskterial",
     "imagej",
+    "kaggle",
+    "instance_pngs",
     "label_images",
 )
 """Modules of this folder, in the order in which they look at a file: who is surer comes first. Each has FORMAT, and of

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from maskmill._files import written_whole
 from maskmill.dataset import Dataset, Reference, objects
-from maskmill.io._labels import LARGEST, in_threads, paint, read_values, write_values
-from maskmill.io._parse import Images, integer, load_json, mapping, sequence, stem, text, unique_stems, wrong
+from maskmill.io._labels import LARGEST, Pictures, in_threads, no_others, paint, read_values, write_values
+from maskmill.io._parse import integer, load_json, mapping, sequence, text, unique_stems, wrong
 from maskmill.io._semantic import label_image
 from maskmill.io.coco import dumps
 from maskmill.io.formats import Format
@@ -96,7 +96,7 @@ def read(
         table, rows = _classes(known, numbers, categories)
     else:
         table, rows = _instances(known, names, found, category)
-    pictures = _Pictures(images)
+    pictures = Pictures(images)
     file_names = [known.images.get(name, {}).get("file_name") or pictures.name(name) for name in names]
     semantic = [Reference(str(file), "", read_values) if classes else None for file in files]
     return Dataset(
@@ -116,14 +116,18 @@ def read(
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(
-        file
-        for file in path.rglob("*")
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
-    )
+    found = _found(path)
     if not found:
         raise wrong(str(path), f"label images ({', '.join(SUFFIXES)})", "none")
     return found
+
+
+def _found(folder: Path) -> list[Path]:
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+    )
 
 
 _Found = tuple[tuple[int, int], Masks, NDArray[np.int64]]
@@ -175,25 +179,6 @@ def _table(categories: list[dict[str, Any]]) -> dict[str, Any]:
         "supercategory": objects([row.get("supercategory", "") for row in categories]),
         "attributes": objects([row.get("attributes") for row in categories]),
     }
-
-
-class _Pictures:
-    """Pictures by the names of their label images."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = Images(folder)
-        self.by_stem: dict[str, str] = {}
-        if folder is not None:
-            for file in sorted(folder.rglob("*")):
-                if stem(file.name) != file.name:
-                    name = file.relative_to(folder).as_posix()
-                    self.by_stem.setdefault(stem(name), name)
-
-    def name(self, labels: str) -> str:
-        return self.by_stem.get(stem(labels), labels)
-
-    def reference(self, name: str) -> Reference | None:
-        return self.folder.reference(name)
 
 
 @dataclass
@@ -265,7 +250,7 @@ def write(
     Raises
     ------
     ValueError
-        If the size of an image is not known, or two images would get one name.
+        If the size of an image is not known, two images would get one name, or the folder has other label images.
     """
     if values not in VALUES:
         raise ValueError(f"values must be one of {', '.join(VALUES)}, not {values!r}")
@@ -277,6 +262,8 @@ def write(
         raise ValueError(f"path must be a folder for {len(dataset)} images, not {path.name!r}")
     stems = unique_stems(dataset)
     files = [path] if single else [path / f"{name}{suffix}" for name in stems]
+    if path.is_dir():
+        no_others(_found(path), files)
     for folder in {file.parent for file in files} | {path.parent if single else path}:
         folder.mkdir(parents=True, exist_ok=True)
     writer = _Writer(dataset, values == "classes", suffix, overlap)
