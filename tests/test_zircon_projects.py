@@ -126,6 +126,13 @@ def test_info(tmp_path, capsys):
     assert "sample A: 1 of 1 spots are not on the mosaic" in told
 
 
+def test_info_before_there_is_a_table(tmp_path, capsys):
+    project(tmp_path, picture(60, 40), [("FC", 1010, 2010)])
+    (tmp_path / "mosaic_info.csv").unlink()
+    assert main(["zircon", "info", str(tmp_path)]) == 0
+    assert "   0 of 1  A.scancsv  A.Align" in capsys.readouterr().out
+
+
 # Image-per-shot projects
 
 
@@ -164,7 +171,9 @@ def test_ucsb_and_other_names(tmp_path):
     assert (scan.sample, scan.shot) == ("NV-01", "Spot7")
     ((scan,), _) = read_scans(tmp_path, r"(?P<shot>\w+)_(?P<sample>.*)")
     assert (scan.sample, scan.shot) == ("NV-01-Spot7_Ablation_x", "ScanImage")
-    with pytest.raises(ValueError, match=r"names must be last, ucsb or have groups"):
+    ((scan,), _) = read_scans(tmp_path, "whole")
+    assert (scan.sample, scan.shot) == (tmp_path.name, "ScanImage_NV-01-Spot7_Ablation_x")
+    with pytest.raises(ValueError, match=r"names must be last, ucsb, whole or have groups"):
         read_scans(tmp_path, "(.*)")
     with pytest.raises(ValueError, match="names must be a regular expression"):
         read_scans(tmp_path, "(")

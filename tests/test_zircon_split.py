@@ -252,6 +252,17 @@ def test_pictures_stay_within_their_folder(tmp_path):
         split(path, tmp_path / "s.csv")
 
 
+def test_image_per_shot(tmp_path):
+    (tmp_path / "p/scans").mkdir(parents=True)
+    for i in range(20):
+        cv2.imwrite(str(tmp_path / f"p/scans/NV01_{i}.png"), np.full((4, 4), i, np.uint8))
+    done = split(tmp_path / "p", tmp_path / "s.csv", folders=tmp_path / "d")
+    assert (done.counts(), done.leaks) == ({"NV01": {"train": 17, "val": 3}}, [])
+    assert len(list((tmp_path / "d/val").iterdir())) == 3
+    with pytest.raises(ValueError, match=r"group must be a column \(sample, shot, image, stratum\), not 'x'"):
+        split(tmp_path / "p", tmp_path / "s.csv", group="x")
+
+
 def test_the_line(tmp_path):
     """Sample, clip what was selected, split: nothing leaks."""
     rng = np.random.default_rng(0)

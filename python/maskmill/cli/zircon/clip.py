@@ -73,7 +73,9 @@ def add_parser(steps: Any) -> None:
     add_standards(p)
     add_transform(p)
     p.add_argument(
-        "--overwrite", action="store_true", help="write all anew, whatever the settings of what is there"
+        "--overwrite",
+        action="store_true",
+        help="write all anew, whatever is there; nothing is removed",
     )
     add_quiet(p)
 

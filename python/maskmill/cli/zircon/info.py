@@ -17,8 +17,9 @@ examples:
   maskmill zircon info mosaics/*.Align scanlists/*    and which list fits which mosaic
 
 A mosaic project is a folder with mosaics/ (NAME.bmp or .tif, NAME.Align), scanlists/ (.scancsv) and mosaic_info.csv
-(Sample, Scanlist, Mosaic, Max_grain_size, X_offset, Y_offset). An image-per-shot project has scans/, of pictures or of
-a folder of pictures for each sample, and sample_info.csv (Sample, Scale) if no .Align files say the scale.
+(Sample, Scanlist, Mosaic, Max_grain_size, X_offset, Y_offset); without that table, info tells which list fits which
+mosaic. An image-per-shot project has scans/, of pictures or of a folder of pictures for each sample, and
+sample_info.csv (Sample, Scale) if no .Align files say the scale.
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done, and the project lacks what is listed
 """
@@ -42,7 +43,7 @@ def add_parser(steps: Any) -> None:
         "--names",
         default="last",
         metavar="PATTERN",
-        help="of image-per-shot files: last, ucsb, or groups sample, shot",
+        help="how image-per-shot files are called: last, ucsb, whole, or a regular expression",
     )
     p.add_argument(
         "--max-outside", type=int, default=3, metavar="N", help="shots that may be off a mosaic (default: 3)"
@@ -61,14 +62,19 @@ def run(options: argparse.Namespace) -> int:
             lacking += _project(path, pattern, options.max_outside)
         elif (path / "scans").is_dir():
             _scans(path, options.names)
+        elif (path / "scanlists").is_dir():
+            lists += sorted((path / "scanlists").glob("*.scancsv"))
+            aligns += sorted(file for file in (path / "mosaics").glob("*") if file.suffix.lower() == ".align")
         elif path.is_dir():
-            raise ValueError(f"{path}: must hold mosaic_info.csv or scans/, and has neither")
+            raise ValueError(f"{path}: must hold mosaic_info.csv, scanlists/ or scans/, and has none")
         elif path.suffix.lower() == ".align":
-            _alignment(path)
             aligns.append(path)
         else:
-            _scanlist(path, pattern)
             lists.append(path)
+    for path in aligns:
+        _alignment(path)
+    for path in lists:
+        _scanlist(path, pattern)
     if lists and aligns:
         _matches(lists, aligns, options.max_outside)
     return 3 if lacking else 0

@@ -52,7 +52,10 @@ def add_parser(steps: Any) -> None:
         "--seed", type=int, default=0, metavar="N", help="decides ties, and the random order (default: 0)"
     )
     p.add_argument(
-        "--rule", choices=("both", "stage", "pixel"), default="both", help="where windows must not overlap"
+        "--rule",
+        choices=("both", "stage", "pixel"),
+        default="both",
+        help="where windows must not meet (default: both)",
     )
     p.add_argument(
         "--standards", choices=("in", "out", "only"), default="in", help="choose from them (default: in)"
@@ -62,7 +65,10 @@ def add_parser(steps: Any) -> None:
         "--reject", type=Path, metavar="CSV", help="shots not to take: a table with columns sample and shot"
     )
     p.add_argument(
-        "--edges", choices=("keep", "drop"), default="keep", help="windows that the mosaic's edge cuts"
+        "--edges",
+        choices=("keep", "drop"),
+        default="keep",
+        help="windows that the mosaic's edge cuts (default: keep)",
     )
     add_transform(p)
     p.add_argument(

@@ -39,7 +39,10 @@ def add_parser(steps: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument(
-        "table", type=Path, metavar="TABLE", help="clips.csv, what `sample` wrote, or columns sample, shot"
+        "table",
+        type=Path,
+        metavar="TABLE",
+        help="clips.csv, what `sample` wrote, a table with columns sample and shot, or an image-per-shot project",
     )
     p.add_argument("out", type=Path, metavar="OUT.csv", help="table to write; OUT.json is written beside it")
     p.add_argument(
@@ -54,6 +57,7 @@ def add_parser(steps: Any) -> None:
     p.add_argument(
         "--group", metavar="COLUMN", help="keep together what is equal here: sample, mosaic, ...; no strata"
     )
+    p.add_argument("--names", default="last", metavar="PATTERN", help="of image-per-shot files, as in `info`")
     p.add_argument(
         "--folders", type=Path, metavar="ROOT", help="copy the pictures to ROOT/<part>/, with sidecars"
     )
@@ -75,6 +79,7 @@ def run(options: argparse.Namespace) -> int:
             seed=options.seed,
             strata=None if options.strata == "none" else options.strata,
             group=options.group,
+            names=options.names,
             folders=options.folders,
             compare=not options.no_compare,
             progress=report,

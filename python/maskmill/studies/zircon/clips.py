@@ -164,7 +164,7 @@ def clip(
         try:
             done.rows += _clip_sample(one, out, settings, asked, overwrite, done, steps)
         except (OSError, ValueError, ImportError) as error:
-            done.failed.append((one.name, str(error)))
+            done.failed.append((one.name, _sentence(error)))
     write_table(out / "clips.csv", done.rows, COLUMNS)
     return done
 
@@ -204,6 +204,12 @@ def _agree(path: Path, settings: _Settings, overwrite: bool) -> None:
                 "choose another one, or overwrite"
             )
     write_json(path, wanted)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _steps(

@@ -15,7 +15,8 @@ from maskmill.studies.zircon.stage import read_align
 
 NAMES = {
     "last": r"(?P<sample>.+)[-_](?P<shot>[^-_]+)",
-    "ucsb": r"ScanImage_(?P<sample>.+)-(?P<shot>[^-]+?)_Ablation.*",
+    "ucsb": r".*ScanImage_(?P<sample>(?:(?!_Ablation).)+)-(?P<shot>[^-]+?)_Ablation.*",
+    "whole": r"(?P<sample>)(?P<shot>.+)",
 }
 """How stems of file names are split into sample and shot; any such pattern may be given instead."""
 
@@ -55,8 +56,9 @@ def read_scans(folder: str | Path, names: str = "last") -> tuple[list[Scan], lis
         (layout A), whose names tell sample and shot, or a folder of pictures for each sample (layout B), whose stems
         are the shots.
     names : str
-        "last" (what is behind the last - or _ is the shot), "ucsb" (`ScanImage_SAMPLE-SHOT_Ablation...`), or a regular
-        expression with groups called sample and shot, for the whole stem.
+        "last" (what is behind the last - or _ is the shot), "ucsb" (`ScanImage_SAMPLE-SHOT_Ablation...`), "whole" (all
+        shots are of one sample, called as the project), or a regular expression with groups called sample and shot,
+        for the whole stem.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def read_scans(folder: str | Path, names: str = "last") -> tuple[list[Scan], lis
             if found is None:
                 ignored.append((path, f"the name tells no sample and shot by the pattern {names!r}"))
                 continue
-            sample, shot = found["sample"], found["shot"]
+            sample, shot = found["sample"] or folder.resolve().name, found["shot"]
         if (sample, shot) in scans:
             other = scans[sample, shot].path
             raise FormatError(f"{path}: expected one picture of {sample} {shot}, found {other}, too")

@@ -15,6 +15,7 @@ from maskmill.io._parse import safe_name
 from maskmill.studies.zircon._csv import Row, read_rows
 from maskmill.studies.zircon.leaks import Leak, equal_images, overlapping_windows
 from maskmill.studies.zircon.places import write_json, write_table
+from maskmill.studies.zircon.scans import read_scans
 
 PARTS = {"train": "0.85", "val": "0.15"}
 _STRATA = {"standard": {"0": "grain", "1": "standard"}}  # what the numbers of our own tables mean
@@ -78,6 +79,7 @@ def split(
     seed: int = 0,
     strata: str | None = "standard",
     group: str | None = None,
+    names: str = "last",
     folders: str | Path | None = None,
     compare: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
@@ -88,7 +90,7 @@ def split(
     ----------
     table : path
         A `.csv` file with columns sample and shot, such as `clip` and `sample` write; of these, what was clipped or
-        selected counts.
+        selected counts. Or the folder of an image-per-shot project, see `read_scans`.
     out : path
         A `.csv` file: sample, shot, stratum and part of each. Beside it, a `.json` file gets the seed, the fractions,
         the rule, counts and leaks.
@@ -101,6 +103,8 @@ def split(
     group : str, optional
         A column, such as sample: what is of one group stays together. From the last part on, each comes as near to its
         fraction as the whole groups that are left can. There are no strata then.
+    names : str
+        How the pictures of an image-per-shot project are called, see `read_scans`.
     folders : path, optional
         Copy pictures and what lies beside them to `<folders>/<part>/`.
     compare : bool
@@ -127,8 +131,10 @@ def split(
     if out.suffix.lower() != ".csv":
         raise ValueError(f"out must be a .csv file, not {out}")
     shares = _shares(PARTS if parts is None else parts)
-    rows = _read(table, strata, group)
-    names = tuple(shares)
+    rows = _read_scans(table, names) if table.is_dir() else _read(table, strata, group)
+    source = table if table.is_dir() else table.parent
+    if group is not None and rows and group not in rows[0]:
+        raise ValueError(f"group must be a column ({', '.join(rows[0])}), not {group!r}")
     if group is not None:
         assigned = _by_group([row[group] for row in rows], shares, seed)
     else:
@@ -137,10 +143,10 @@ def split(
         row["part"] = part
     leaks = overlapping_windows(rows)
     if compare and rows and "image" in rows[0]:
-        leaks += equal_images(table.parent, rows, progress)
-    done = Split(rows, names, leaks)
+        leaks += equal_images(source, rows, progress)
+    done = Split(rows, tuple(shares), leaks)
     if folders is not None:
-        _copy(table.parent, Path(folders), rows, names)
+        _copy(source, Path(folders), rows, tuple(shares))
     columns = ["sample", "shot", "stratum", "part"] + (["image"] if rows and "image" in rows[0] else [])
     write_table(out, rows, columns)
     rule = (
@@ -196,6 +202,19 @@ def _read(table: Path, strata: str | None, group: str | None) -> list[dict[str, 
         value = row.cells.get(strata, "") if strata else ""
         rows.append({**row.cells, "stratum": _STRATA.get(strata or "", {}).get(value, value)})
     return rows
+
+
+def _read_scans(project: Path, names: str) -> list[dict[str, str]]:
+    scans, _ = read_scans(project, names)
+    return [
+        {
+            "sample": scan.sample,
+            "shot": scan.shot,
+            "image": scan.path.relative_to(project).as_posix(),
+            "stratum": "",
+        }
+        for scan in scans
+    ]
 
 
 def _named(row: Row, column: str) -> str:
