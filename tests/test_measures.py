@@ -303,9 +303,25 @@ def test_large_images():
 
 
 def test_boxes_beyond_what_is_exact(backend):
-    masks = Masks(np.array([0, 2**25 + 1], np.uint32), [0, 2], (1, 2**25 + 1))
-    with pytest.raises(ValueError, match=r"mask 0: its box of \(1, 33554433\) is too large to be measured"):
-        measures.measure(masks, backend=backend)
+    for runs, size, box in (
+        ([0, 2**25 + 1], (1, 2**25 + 1), r"\(1, 33554433\)"),
+        ([2**31 - 5, 2**31 + 7, 2**31 - 5], (2**31 - 1, 3), r"\(2147483647, 3\)"),
+        ([0, 2**32 - 2], (2, 2**31 - 1), r"\(2, 2147483647\)"),
+    ):
+        masks = Masks(np.array(runs, np.uint32), [0, len(runs)], size)
+        with pytest.raises(ValueError, match=f"mask 0: its box of {box} is too large to be measured"):
+            measures.measure(masks, backend=backend)
+
+
+def test_runs_that_are_not_canonical(backend):
+    """Zero runs within what belongs together."""
+    image = random_masks(np.random.default_rng(5), 1, 9, 7)[0]
+    counts, offsets, sizes = Masks.encode(image)._arrays
+    split = np.concatenate([[c - c // 2, 0, c // 2] for c in counts]).astype(np.uint32)
+    expected = measures.measure((counts, offsets, sizes), backend=backend)
+    found = measures.measure((split, 3 * offsets, sizes), backend=backend)
+    for name, column in expected.items():
+        np.testing.assert_array_equal(column, found[name], err_msg=name)
 
 
 def test_what_cannot_be_measured(backend):

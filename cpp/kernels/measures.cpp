@@ -86,7 +86,16 @@ class Segments {
     Buffer<int64_t> area_;
 };
 
-void measure_box(size_t mask, std::span<const Segment> segments, int64_t* count) {
+// Before there are segments: a run may reach across billions of columns.
+void check_box(size_t mask, const Extent& box) {
+    const auto h = static_cast<int64_t>(box.y1 - box.y0), w = static_cast<int64_t>(box.x1 - box.x0);
+    if (std::max(h, w) > kLongestBox) {
+        fail_mask(mask, "its box of " + size_text(h, w) + " is too large to be measured: no side may be longer than " +
+                            std::to_string(kLongestBox));
+    }
+}
+
+void measure_box(std::span<const Segment> segments, int64_t* count) {
     int64_t top = segments[0].y0, bottom = segments[0].y1, pixels = 0;
     for (const Segment& s : segments) {
         top = std::min(top, s.y0);
@@ -98,11 +107,6 @@ void measure_box(size_t mask, std::span<const Segment> segments, int64_t* count)
     count[x1] = segments.back().x + 1;
     count[y0] = top;
     count[y1] = bottom;
-    const int64_t h = bottom - top, w = count[x1] - count[x0];
-    if (std::max(h, w) > kLongestBox) {
-        fail_mask(mask, "its box of " + size_text(h, w) + " is too large to be measured: no side may be longer than " +
-                            std::to_string(kLongestBox));
-    }
 }
 
 // Two passes: the second sums squares of small numbers. Every sum is of one order, the segments'.
@@ -146,6 +150,7 @@ Measures measures_table(const Rles& masks, bool largest, const double* pixels) {
         Hulls hulls;
         for (size_t i = begin; i < end; ++i) {
             check_sum(i, masks.runs(i), masks.pixels(i));
+            check_box(i, extent_of(masks.runs(i), static_cast<uint64_t>(masks.height(i)), masks.pixels(i)));
             segments.load(i, masks.runs(i), static_cast<uint64_t>(masks.height(i)));
             if (segments.all().empty()) continue;
             int64_t* const count = out.counts.data() + i * kCounts;
@@ -155,7 +160,7 @@ Measures measures_table(const Rles& masks, bool largest, const double* pixels) {
             const auto all = segments.all();
             const int64_t parts = largest ? 1 : count[components];
             count[holes] = parts - (static_cast<int64_t>(all.size()) - segments.meetings());
-            measure_box(i, all, count);
+            measure_box(all, count);
             measure_moments(all, count, length);
             border.measure(all, count);
             hulls.measure(all, pixels + 2 * i, count, length);

@@ -56,11 +56,12 @@ def measure(
     -------
     dict of (N,) arrays, float64 where nothing else is said
         In units of scale: ``area``, ``convex_area`` (scale²), ``equivalent_diameter`` √(4 A / π), ``perimeter`` (by the
-        weights of scikit-image; NaN where pixels are not square), ``perimeter_crofton`` (by lines in four directions:
-        sub-pixel, and for pixels of any shape), ``major``, ``minor`` (4 √ of the eigenvalues of the central second
-        moments; no 1/12 for the pixel), ``rectangle_long``, ``rectangle_short`` (rectangle of least area around the
-        convex pixels, half a pixel beyond their centres), ``feret_max``, ``feret_min`` (largest and smallest distance
-        of parallel lines that hold the pixels, corners included), ``feret_orthogonal`` (across ``feret_max``).
+        weights of scikit-image, times the mean side of a pixel; NaN where its sides differ by more than 1 %),
+        ``perimeter_crofton`` (by lines in four directions: sub-pixel, and for pixels of any shape), ``major``,
+        ``minor`` (4 √ of the eigenvalues of the central second moments; no 1/12 for the pixel), ``rectangle_long``,
+        ``rectangle_short`` (rectangle of least area around the convex pixels, half a pixel beyond their centres),
+        ``feret_max``, ``feret_min`` (largest and smallest distance of parallel lines that hold the pixels, corners
+        included), ``feret_orthogonal`` (across ``feret_max``).
         Without unit: ``solidity``, ``circularity`` 4 π A / P², ``eccentricity`` √(1 - (minor / major)²).
         Radians from the x axis towards the y axis, which points down, above -π/2 to π/2: ``orientation`` (of
         ``major``), ``rectangle_angle`` (of the long side), ``feret_angle`` (of ``feret_max``).
@@ -99,7 +100,7 @@ def measure(
     m = dict(zip(_LENGTHS, length_table.T, strict=True))
     unit = np.where(square, pixel[:, 0], 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _columns(n, m, sizes, pixel, square, unit)
+        return _columns(n, m, sizes, pixel, unit)
 
 
 def _arrays(masks: Masks | Sequence[ArrayLike]) -> Sequence[Any]:
@@ -135,14 +136,14 @@ def _columns(
     m: Columns,
     sizes: NDArray[np.int64],
     pixel: NDArray[np.float64],
-    square: NDArray[np.bool_],
     unit: NDArray[np.float64],
 ) -> Columns:
     sx, sy = pixel.T
     area = n["pixels"] * sx * sy
     convex = n["convex"] * sx * sy
     perimeter = n["straight"] + math.sqrt(2) * n["diagonal"] + (1 + math.sqrt(2)) / 2 * n["mixed"]
-    perimeter = np.where(square & (n["pixels"] > 0), unit * perimeter, np.nan)
+    nearly_square = (np.abs(sx - sy) <= 0.01 * np.maximum(sx, sy)) & (n["pixels"] > 0)
+    perimeter = np.where(nearly_square, (sx + sy) / 2 * perimeter, np.nan)
     longer, shorter, orientation = _axes(m["xx"] * sx * sx, m["yy"] * sy * sy, m["xy"] * sx * sy)
     edges = (n["x0"] == 0) + 2 * (n["y0"] == 0) + 4 * (n["x1"] == sizes[:, 1]) + 8 * (n["y1"] == sizes[:, 0])
     out = {

@@ -189,6 +189,7 @@ def try_kernels(rng: random.Random) -> None:
         lambda: masks.remove_small(number),
         lambda: masks.fill_holes(rng.choice([4, 8, 5])),
         lambda: masks.components(rng.choice([4, 8, 5]))[0],
+        lambda: masks.measure(scale=number, largest=rng.random() < 0.5),
         lambda: masks.flip(horizontal=True, vertical=rng.random() < 0.5).transpose(),
         lambda: masks.union() | masks,
         lambda: masks[rng.choice([0, -1, 9, slice(1, None), [0, 0], [True]])],

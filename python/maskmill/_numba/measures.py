@@ -41,6 +41,7 @@ def measures_table(
     for i, mask in enumerate(unpack(counts, offsets, sizes)):
         if len(mask.intervals) == 0:
             continue
+        _check_box(i, mask.intervals, mask.height)
         segments = segments_of(mask.intervals, mask.height)
         root, met = _join(segments)
         components = int((root == np.arange(len(root))).sum())
@@ -52,7 +53,7 @@ def measures_table(
         # Closed pixels of one segment have the Euler characteristic 1, as has what two segments share.
         euler = len(segments) - int(met[kept].sum())
         holes = (1 if largest else components) - euler
-        box = _box(i, segments)
+        box = _box(segments)
         hull_columns = _convex(segments)
         convex_area = int((hull_columns[:, 2] - hull_columns[:, 1]).sum())
         area = int((segments[:, 2] - segments[:, 1]).sum())
@@ -95,17 +96,28 @@ def _join(segments: Int64s) -> tuple[Int64s, Int64s]:
     return root, met
 
 
-def _box(mask: int, segments: Int64s) -> tuple[int, int, int, int]:
+def _box(segments: Int64s) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1."""
-    x0, x1 = int(segments[0, 0]), int(segments[-1, 0]) + 1
-    y0, y1 = int(segments[:, 1].min()), int(segments[:, 2].max())
-    if max(x1 - x0, y1 - y0) > LONGEST_BOX:
+    return (
+        int(segments[0, 0]),
+        int(segments[:, 1].min()),
+        int(segments[-1, 0]) + 1,
+        int(segments[:, 2].max()),
+    )
+
+
+def _check_box(mask: int, intervals: Int64s, height: int) -> None:
+    """Before there are segments: an interval may reach across billions of columns."""
+    first, last = intervals[:, 0], intervals[:, 1] - 1
+    width = int(last[-1] // height - first[0] // height) + 1
+    tall = height  # as is what reaches across a border of columns
+    if (first // height == last // height).all():
+        tall = int((last % height).max() - (first % height).min()) + 1
+    if max(tall, width) > LONGEST_BOX:
+        size = size_text((tall, width))
         fail_mask(
-            mask,
-            f"its box of {size_text((y1 - y0, x1 - x0))} is too large to be measured: no side may be longer than "
-            f"{LONGEST_BOX}",
+            mask, f"its box of {size} is too large to be measured: no side may be longer than {LONGEST_BOX}"
         )
-    return x0, y0, x1, y1
 
 
 @compiled
