@@ -19,6 +19,7 @@ from maskmill.studies.zircon.pairs import Pairs, read_pairs, read_workbook, samp
 
 
 def write_csv(path, heading, *rows, encoding="utf-8"):
+    path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join([heading, *rows]) + "\n", encoding=encoding)
     return path
 
@@ -120,14 +121,20 @@ def test_workbooks_that_are_none(tmp_path):
         agreement(workbook(path, []))
 
 
+@pytest.fixture(scope="session")
+def good_workbook(tmp_path_factory):
+    """Its bytes; they hold the time when they are written."""
+    return workbook(tmp_path_factory.mktemp("good") / "a.xlsx", [ROW, ROW]).read_bytes()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_mangled_workbooks(tmp_path, data):
+def test_mangled_workbooks(tmp_path, good_workbook, data):
     """Cut short or with bytes exchanged: the same pairs, others, or FormatError."""
-    path = workbook(tmp_path / "a.xlsx", [ROW, ROW])
-    content = bytearray(path.read_bytes())
+    content = bytearray(good_workbook)
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "a.xlsx"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     with contextlib.suppress(FormatError):
         read_workbook(path)
@@ -200,6 +207,22 @@ def test_headings_units_and_samples(tmp_path):
     assert pairs.sample.tolist() == ["R1", "R2"]
 
 
+def test_a_folder_with_a_table_for_each_sample(files, tmp_path):
+    """As the original writes them, without the sample in the names."""
+    for sample, rows in {"A": ("Spot 1,110,40", "spot 2,64,40"), "B": ("B-Spot 1,60,24",)}.items():
+        write_csv(
+            tmp_path / f"out/{sample}_grain_dimensions.csv",
+            "Analysis,Best long axis length (µm),Best short axis length (µm)",
+            *rows,
+        )
+    pairs = read_pairs(files[0], tmp_path / "out")
+    assert pairs.analysis.tolist() == ["A-Spot 1", "A-Spot 2", "B-Spot 1"]
+    assert pairs.measured[:, 0].tolist() == [110, 64, 60]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match="expected a table in CSV for each sample"):
+        read_pairs(files[0], tmp_path / "empty")
+
+
 @pytest.mark.parametrize(
     ("name", "sample"),
     [
@@ -221,7 +244,9 @@ def test_files_that_do_not_fit(files, tmp_path):
     with pytest.raises(FormatError, match=r"line 1: expected a column 'Width'"):
         read_pairs(hand, auto, short="Width")
     twice = write_csv(tmp_path / "twice.csv", "Analysis,Long axis (µm),Short axis (µm)", "a,1,1", "a,2,2")
-    with pytest.raises(FormatError, match=r"twice.csv: line 3: .*line 2 does not have"):
+    with pytest.raises(
+        FormatError, match=r"twice.csv: line 3: key: expected a name that no other row has, found 'a'"
+    ):
         read_pairs(twice, auto)
     words = write_csv(tmp_path / "words.csv", "Analysis,Long axis (µm),Short axis (µm)", "a,long,1")
     with pytest.raises(FormatError, match=r"words.csv: line 2: .*expected a number, found 'long'"):

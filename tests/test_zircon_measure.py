@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskmill import Dataset, Masks
+from maskmill import Dataset, FormatError, Masks
 from maskmill.cli import main
 from maskmill.io import write
-from maskmill.studies.zircon import measure
+from maskmill.studies.zircon import clip, measure, read_clip
 from maskmill.studies.zircon.grains import MOMENTS, RECTANGLE, best_axes, write_measurements
 from maskmill.studies.zircon.headings import HEADINGS, ORIGINAL, plain, read_named
+from zircon_projects import picture, project
 
 
 def ellipse(h, w, cy, cx, ry, rx):
@@ -195,6 +196,30 @@ def test_nearest_as_brute_force_has_it(seed):
     else:
         assert table["distance"][0] == pytest.approx(min(inside)[0])
         assert table["components"][0] >= 1
+
+
+def test_clips(tmp_path):
+    """What lies beside clips: scales, names, and the mosaic's end within the window."""
+    made = project(
+        tmp_path / "p", picture(200, 150), [("FC", 1100, 2100), ("Spot 1", 1005, 2075)], size=(400, 299)
+    )
+    clip(made, tmp_path / "clips", field=80)
+    names = sorted(path.name for path in (tmp_path / "clips").glob("*/*.png"))
+    beside = [read_clip(tmp_path / "clips" / "A" / name) for name in names]
+    side = beside[0].columns
+    grain = np.zeros((side, side), bool)
+    grain[15:25, beside[1].padding[0] : 30] = True
+    source = dataset([grain], [grain], scale=np.nan, names=[f"A/{name}" for name in names])
+    table = measure(source, clips=tmp_path / "clips", shot=True)
+    assert table["analysis"].tolist() == ["A-FC", "A-Spot 1"]
+    assert table["edges"].tolist() == [False, True]
+    assert table["scale"] == pytest.approx((2 + 299 / 150) / 2)
+    assert set(table["scale_from"]) == {".Align"}
+    assert table["area"] == pytest.approx(grain.sum() * 2 * 299 / 150)
+    assert not np.isnan(table["perimeter"]).any()
+    other = dataset([grain], names=["B.png"])
+    with pytest.raises(FormatError, match=r"expected one B.json of the image 'B.png', found none"):
+        measure(other, clips=tmp_path / "clips")
 
 
 # Headings, errors, the command

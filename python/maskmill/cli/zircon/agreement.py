@@ -37,7 +37,7 @@ def add_parser(steps: Any) -> None:
         nargs="+",
         type=Path,
         metavar="INPUT",
-        help="two tables in CSV, the reference first, or one workbook (.xlsx) with both",
+        help="two tables in CSV, the reference first (or folders with one for each sample), or a workbook (.xlsx)",
     )
     p.add_argument("out", type=Path, metavar="OUT", help="folder to write to")
     p.add_argument(

@@ -17,6 +17,7 @@ what it writes:
 examples:
   maskmill zircon measure via_region_data.json grains.csv --images train/ --scale 1.494
   maskmill zircon measure results.json shots.csv --shot --scale 0.43 --scale-uncertainty 0.005
+  maskmill zircon measure via_region_data.json shots.csv --clips clips/ --shot
   maskmill zircon measure annotations.json grains.csv --plot sizes.png     (needs matplotlib)
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for grains without a scale or without pixels
@@ -48,6 +49,12 @@ def add_parser(steps: Any) -> None:
         help="its standard uncertainty (default: 0)",
     )
     p.add_argument(
+        "--clips",
+        type=Path,
+        metavar="DIR",
+        help="images made by maskmill zircon clip: scales, names, and where mosaics ended",
+    )
+    p.add_argument(
         "--shot", action="store_true", help="only the grain under the shot in the middle of each image"
     )
     p.add_argument(
@@ -73,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
         options.input,
         scale=options.scale,
         scale_uncertainty=options.scale_uncertainty,
+        clips=options.clips,
         shot=options.shot,
         reach=options.reach,
         **{name: value for name, value in given.items() if value is not None},

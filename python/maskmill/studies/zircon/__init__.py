@@ -12,6 +12,7 @@ sampling                        `sample`: shots whose windows do not overlap; `i
 splits                          `split`: training, validation and other parts; `leaks` between them
 headings                        names of columns of measurement tables, whatever became of their µ
 polygonize, legacy_polygons     `polygonize`: masks to polygons within limits; as the original saves them
+sources                         annotations in whatever form, scales of images, what lies beside clips
 grains                          `measure`: axes, areas, perimeters of grains, all or those under the shots
 pairs, comparison               two measurements of the same grains; `agreement`: how far they agree
 breakdown, content, writing     `tables`: what a training set holds; CSV, Markdown, HTML

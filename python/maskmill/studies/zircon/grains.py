@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from maskmill._files import written_whole
 from maskmill.dataset import Dataset, Table
 from maskmill.masks import Masks
 from maskmill.studies.zircon.headings import HEADINGS
+from maskmill.studies.zircon.sidecars import Clip
+from maskmill.studies.zircon.sources import as_dataset, clips_of, scales_of
 
 if TYPE_CHECKING:
     import os
@@ -47,6 +50,7 @@ def measure(
     *,
     scale: ArrayLike | None = None,
     scale_uncertainty: float = 0.0,
+    clips: str | os.PathLike[str] | None = None,
     shot: bool = False,
     shots: ArrayLike | None = None,
     reach: float | None = None,
@@ -62,6 +66,9 @@ def measure(
         µm per pixel. By default the images' own (``images["scale"]``).
     scale_uncertainty : float
         Standard uncertainty of the scale in µm per pixel.
+    clips : path, optional
+        Folder of the images, made by `clip`: what lies beside them tells the scale (of width and height), the names of
+        sample and shot, and where a mosaic ended within an image, which is an edge as the image's own.
     shot : bool
         Only the grain under the shot: the mask at the very pixel of the shot, else the nearest one within `reach`; of
         equally near ones the largest.
@@ -99,8 +106,10 @@ def measure(
     >>> grain["best_long"], grain["best_short"], grain["best_axes"], grain["status"]
     (80.0, 20.0, 'minimum circumscribing rectangle', 'ok')
     """
-    dataset = _dataset(source, options)
-    um = _scales(dataset, scale)
+    dataset = as_dataset(source, options)
+    cut = None if clips is None else clips_of(dataset, Path(clips))
+    pixel = _pixels(dataset, scale, cut)
+    um = pixel.mean(axis=1)
     rows: NDArray[np.int64] = np.arange(len(dataset.instances))
     image = dataset.instances["image"]
     distance = np.full(len(rows), np.nan)
@@ -111,10 +120,12 @@ def measure(
         raise ValueError("shots and reach are for shot=True")
     if not math.isfinite(scale_uncertainty) or scale_uncertainty < 0:
         raise ValueError(f"scale_uncertainty must be 0 or more, not {scale_uncertainty}")
-    columns = _columns(dataset, rows, um[image], scale_uncertainty)
-    own = "images" if scale is None else "given"
+    columns = _columns(dataset, rows, pixel[image], scale_uncertainty)
+    if cut is not None:
+        columns["edges"] |= _at_padding(dataset, rows, image, cut)
+    own = "given" if scale is not None else "images" if cut is None else ".Align"
     columns |= {
-        "analysis": np.array(_names(dataset, rows, image, shot), object),
+        "analysis": np.array(_names(dataset, rows, image, shot, cut), object),
         "image": dataset.images["file_name"][image],
         "scale": um[image],
         "scale_from": np.where(np.isnan(um[image]), "", own).astype(object),
@@ -145,46 +156,40 @@ def write_measurements(table: Table, path: Path) -> None:
         file.write(text.getvalue().encode("utf-8-sig"))
 
 
-def _dataset(source: Any, options: dict[str, Any]) -> Dataset:
-    if isinstance(source, str | Path):
-        from maskmill import io as annotations
-
-        return annotations.read(source, **options)
-    if options:
-        raise TypeError(f"options are for files: {', '.join(options)}")
-    if isinstance(source, Dataset):
-        return source
-    values = None
-    if not isinstance(source, Masks):
-        source, values = Masks.from_labels(source)
-    sizes, image = np.unique(source.sizes, axis=0, return_inverse=True)
-    instances = {"id": np.arange(1, len(source) + 1) if values is None else values, "image": image.ravel()}
-    images = {"height": sizes[:, 0], "width": sizes[:, 1]}
-    return Dataset(images, {"name": ["grain"]}, {**instances, "category": np.zeros(len(source), int)}, source)
+def _at_padding(
+    dataset: Dataset, rows: NDArray[np.int64], image: NDArray[np.int64], cut: Sequence[Clip]
+) -> NDArray[np.bool_]:
+    """Whether a grain reaches to where its mosaic ended, or beyond."""
+    left, top, right, bottom = np.array([clip.padding for clip in cut], np.float64).reshape(-1, 4)[image].T
+    width, height = dataset.images["width"][image], dataset.images["height"][image]
+    x, y, w, h = dataset.masks.bbox[rows].T if len(dataset.masks) else np.zeros((4, len(rows)))
+    beyond = (x <= left) | (y <= top) | (x + w >= width - right) | (y + h >= height - bottom)
+    return np.asarray(beyond & (w > 0) & (rows >= 0))
 
 
-def _scales(dataset: Dataset, scale: ArrayLike | None) -> NDArray[np.float64]:
-    n = len(dataset.images)
-    if scale is None:
-        return dataset.images["scale"]
-    given = np.asarray(scale, np.float64)
-    if given.shape not in ((), (n,)):
-        raise ValueError(
-            f"scale must be one number or one for each of {n} images, not of shape {given.shape}"
-        )
-    bad = ~((given > 0) & (given < np.inf) | np.isnan(given))
-    if bad.any():
-        raise ValueError(f"scale must be above 0 µm per pixel, or NaN, not {given[bad].ravel()[0]:g}")
-    return np.array(np.broadcast_to(given, n))
+def _pixels(dataset: Dataset, scale: ArrayLike | None, cut: Sequence[Clip] | None) -> NDArray[np.float64]:
+    """(images, 2) width and height of a pixel in µm."""
+    if scale is None and cut is not None:
+        sides = [(clip.sx, clip.sy) if clip.unit == "µm" else (np.nan, np.nan) for clip in cut]
+        return np.array(sides, np.float64).reshape(-1, 2)
+    return np.repeat(scales_of(dataset, scale)[:, None], 2, axis=1)
 
 
-def _names(dataset: Dataset, rows: NDArray[np.int64], image: NDArray[np.int64], shot: bool) -> list[str]:
-    """The image's name without suffix; when all grains are measured, with the instance's id behind it."""
+def _names(
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    image: NDArray[np.int64],
+    shot: bool,
+    cut: Sequence[Clip] | None,
+) -> list[str]:
+    """Sample and shot, or the image's name without suffix; behind it, of all grains, the instance's id."""
     files = [PurePosixPath(str(name).replace("\\", "/")).name for name in dataset.images["file_name"]]
     stems = [
         name.rpartition(".")[0] or name or f"image {i}"
         for name, i in zip(files, dataset.images["id"].tolist(), strict=True)
     ]
+    if cut is not None:
+        stems = [f"{clip.sample}-{clip.shot}" for clip in cut]
     if shot:
         return [stems[i] for i in image.tolist()]
     ids = dataset.instances["id"][rows].tolist()
@@ -192,12 +197,12 @@ def _names(dataset: Dataset, rows: NDArray[np.int64], image: NDArray[np.int64], 
 
 
 def _columns(
-    dataset: Dataset, rows: NDArray[np.int64], um: NDArray[np.float64], um_uncertainty: float
+    dataset: Dataset, rows: NDArray[np.int64], pixel: NDArray[np.float64], um_uncertainty: float
 ) -> dict[str, NDArray[Any]]:
     """Of instances, -1 for none."""
-    n = len(rows)
+    n, um = len(rows), pixel.mean(axis=1)
     there = np.flatnonzero(rows >= 0)
-    found = measures.measure(dataset.masks[rows[there]], largest=True, scale=um[there])
+    found = measures.measure(dataset.masks[rows[there]], largest=True, scale=pixel[there])
     out: dict[str, NDArray[Any]] = {name: np.full(n, np.nan) for name in MEASURED}
     out |= {name: np.zeros(n, np.int64) for name in ("pixels", "holes", "components")}
     out["edges"] = np.zeros(n, bool)

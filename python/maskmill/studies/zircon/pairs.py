@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need
-from maskmill.studies.zircon._csv import Row
 from maskmill.studies.zircon.headings import ORIGINAL, find, heading_of, number, read_named
 
 LONG = (
@@ -95,10 +94,13 @@ def read_pairs(
     short: Sequence[str] = (),
     sample: str | None = None,
 ) -> Pairs:
-    """Pairs from two CSV files, whose rows belong together where the key column says the same.
+    """Pairs from two CSV files, whose rows belong together where the key column says the same (but for capitals).
 
     Parameters
     ----------
+    reference, measured : paths
+        Or folders with a table for each sample, named <sample>.csv or <sample>_grain_dimensions.csv as the original
+        does; where their names lack the sample, it is put before them: "Spot 2" becomes "<sample>-Spot 2".
     key : str
         Column with the names of the grains, in both files.
     long, short : headings of the reference and of the measured axis, in this order, or one for both
@@ -112,33 +114,56 @@ def read_pairs(
     FormatError
         If a column is not there, a cell is no number, or a key is there twice; names file, line and column.
     """
-    sides = []
-    for side, path in enumerate((reference, measured)):
-        names = [_chosen(given, side) or usual for given, usual in ((long, LONG), (short, SHORT))]
-        required = {"key": (key,), "long": names[0], "short": names[1]}
-        optional = {"seconds": TIME, **({"sample": (sample,)} if sample else {})}
-        sides.append((_by_key(read_named(path, required, optional)), _units(path, names)))
-    (rows, units), (others, other_units) = sides
+    sides = [
+        _measurements(path, key, _chosen(long, side) or LONG, _chosen(short, side) or SHORT, sample)
+        for side, path in enumerate((reference, measured))
+    ]
+    ours, theirs = sides
     made, left_out = [], []
-    for name, row in rows.items():
-        axes = [number(row, axis) * unit for axis, unit in zip(("long", "short"), units, strict=True)]
+    for name, (shown, of, *axes, _) in ours.items():
         if not all(map(math.isfinite, axes)):
             continue
-        other = others.get(name)
-        if other is None:
-            left_out.append(name)
+        if name not in theirs:
+            left_out.append(shown)
             continue
-        found = [
-            number(other, axis) * unit for axis, unit in zip(("long", "short"), other_units, strict=True)
-        ]
-        of = row.cells.get("sample") or other.cells.get("sample") or sample_of(name)
-        made.append((of, name, *axes, *found, number(other, "seconds")))
+        _, of_other, *values = theirs[name]
+        made.append((of or of_other or sample_of(shown), shown, *axes, *values))
     if not made:
+        first, second = (next((found[0] for found in side.values()), "(none)") for side in sides)
         raise FormatError(
-            f"{measured}: {key}: expected names of {reference}, such as {next(iter(rows), '(none)')!r}, found "
-            f"{next(iter(others), '(none)')!r} and no name that both have with two reference values"
+            f"{measured}: {key}: expected names of {reference}, such as {first!r}, found {second!r} and no name that "
+            f"both have with two reference values"
         )
     return Pairs.make(made, 1.0, left_out)
+
+
+Found = tuple[str, str, float, float, float]
+"""Name and sample of a grain, its axes in µm, seconds."""
+
+
+def _measurements(
+    path: Path, key: str, long: Sequence[str], short: Sequence[str], sample: str | None
+) -> dict[str, Found]:
+    """By name, in small letters: workbooks have "Spot 1" and "spot 1"."""
+    files = [(path, "")]
+    if path.is_dir():
+        files = [(file, file.stem.removesuffix("_grain_dimensions")) for file in sorted(path.glob("*.csv"))]
+    if not files:
+        raise FormatError(f"{path}: expected a table in CSV for each sample, found none")
+    optional = {"seconds": TIME, **({"sample": (sample,)} if sample else {})}
+    out: dict[str, Found] = {}
+    for file, of_file in files:
+        units = _units(file, (long, short))
+        for row in read_named(file, {"key": (key,), "long": long, "short": short}, optional):
+            name = row["key"]
+            if of_file and not name.lower().startswith(of_file.lower()):
+                name = f"{of_file}-{name}"
+            if not row["key"] or name.lower() in out:
+                raise row.fault("key", "a name that no other row has")
+            axes = [number(row, axis) * unit for axis, unit in zip(("long", "short"), units, strict=True)]
+            of = row.cells.get("sample", "") or of_file
+            out[name.lower()] = (name, of, axes[0], axes[1], number(row, "seconds"))
+    return out
 
 
 def _chosen(given: Sequence[str], side: int) -> tuple[str, ...]:
@@ -154,18 +179,6 @@ def _units(path: Path, names: Sequence[Sequence[str]]) -> list[float]:
     heading = heading_of(path)
     found = [find(heading, accepted) or "" for accepted in names]
     return [1000.0 if re.search(r"\(mm\)\s*$", name, re.I) else 1.0 for name in found]
-
-
-def _by_key(rows: Sequence[Row]) -> dict[str, Row]:
-    out: dict[str, Row] = {}
-    for row in rows:
-        name = row["key"]
-        if not name:
-            raise row.fault("key", "a name")
-        if name in out:
-            raise row.fault("key", f"a name that line {out[name].line} does not have")
-        out[name] = row
-    return out
 
 
 def sample_of(analysis: str) -> str:

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill import io, vectorize
 from maskmill.dataset import Dataset, Shapes, Table, objects
 from maskmill.masks import Masks
-from maskmill.studies.zircon.grains import _dataset, _scales
 from maskmill.studies.zircon.legacy_polygons import legacy_polygons
 from maskmill.studies.zircon.pairs import sample_of
+from maskmill.studies.zircon.sources import as_dataset, scales_of
 
 if TYPE_CHECKING:
     import os
@@ -104,10 +104,10 @@ def polygonize(
     (1.0, [6400])
     (0.6384, [9984])
     """
-    dataset = _dataset(source, options)
+    dataset = as_dataset(source, options)
     if unit not in UNITS:
         raise ValueError(f"unit must be one of {', '.join(map(repr, UNITS))}, not {unit!r}")
-    um = _scales(dataset, scale)
+    um = scales_of(dataset, scale)
     rows = np.flatnonzero(dataset.masks.area > 0)
     masks = dataset.masks[rows]
     of_mask = dataset.instances["image"][rows]
