@@ -100,9 +100,8 @@ def file_name(stem: str, format: str) -> str:
     """What a file or folder of annotations is called: stem.json, or the stem alone for formats that are folders."""
     from maskmill import io
 
-    suffixes = next((f.suffixes for f in io.formats() if f.name == format), None)
-    if suffixes is None:
-        raise ValueError(
-            f"format must be one of {', '.join(f.name for f in io.formats() if f.writes)}, not {format!r}"
-        )
-    return stem + (suffixes[0] if suffixes else "")
+    able = {f.name: f for f in io.formats() if f.writes}
+    if format not in able:
+        raise ValueError(f"format must be one of {', '.join(able)}, not {format!r}")
+    found = able[format]
+    return stem if found.single or not found.suffixes else stem + found.suffixes[0]

@@ -167,6 +167,8 @@ def safe_name(name: str, where: str) -> PurePosixPath:
         raise wrong(where, "the name of a file below its folder", name)
     if any(ord(c) < 32 for c in name):
         raise wrong(where, "a file name without control characters", name)
+    if len(name) > 2000 or max(len(part.encode("utf-8", "replace")) for part in path.parts) > 255:
+        raise wrong(where, "a file name that file systems can hold", name)
     return path
 
 

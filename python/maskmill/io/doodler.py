@@ -37,6 +37,7 @@ FORMAT = Format(
     "Doodler results (NPZ, all trials)",
     (".npz",),
     frozenset(["classes", "semantic", "empty"]),
+    single=True,
 )
 
 _SKIPPED = ("labelgen", "4zoo")

@@ -57,12 +57,15 @@ class Format:
     suffixes : tuple of str
         What files of it end with; `write` takes the first format of a suffix when none is named.
     holds : frozenset of str, of `CAN_HOLD`
+    single : bool
+        Whether a file holds one image, so that several images are written to a folder.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...] = ()
     holds: frozenset[str] = frozenset()
+    single: bool = False
 
     def __post_init__(self) -> None:
         unknown = self.holds - set(CAN_HOLD)

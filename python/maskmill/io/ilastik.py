@@ -40,6 +40,7 @@ FORMAT = Format(
     "ilastik exports (HDF5) and labels of projects (.ilp)",
     (".h5", ".ilp"),
     frozenset(["classes", "semantic", "empty"]),
+    single=True,
 )
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"

@@ -35,6 +35,7 @@ FORMAT = Format(
             *("classes", "attributes", "empty"),
         ]
     ),
+    single=True,
 )
 
 MAX_ENTRIES = 1_000_000

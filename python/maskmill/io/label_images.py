@@ -24,6 +24,7 @@ FORMAT = Format(
     "Label images, of instances or classes (PNG or TIFF)",
     (".png", ".tif", ".tiff"),
     frozenset(["masks", "holes", "parts", "classes", "semantic", "empty"]),
+    single=True,
 )
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")

@@ -35,7 +35,7 @@ from maskmill.masks import Masks
 FORMAT = Format(
     "panoptic",
     "COCO panoptic (JSON and a folder of PNGs)",
-    (),
+    (".panoptic.json",),
     frozenset(["masks", "holes", "parts", "classes", "crowd", "attributes", "empty"]),
 )
 

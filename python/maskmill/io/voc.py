@@ -28,6 +28,7 @@ FORMAT = Format(
     "Pascal VOC (Annotations/*.xml, SegmentationClass and SegmentationObject/*.png)",
     (".xml",),
     frozenset(["boxes", "masks", "holes", "parts", "classes", "attributes", "semantic", "empty"]),
+    single=True,
 )
 
 CORNERS = {"voc": 1.0, "edges": 0.0}
