@@ -10,6 +10,7 @@ import re
 import shutil
 import time
 import tracemalloc
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -83,6 +84,7 @@ def written(tmp_path_factory):
             made[format] = folder, name
         return made[format]
 
+    of.dataset = dataset
     of.photos = root / "photos"
     return of
 
@@ -244,3 +246,40 @@ def test_deep_nesting(format, written, tmp_path, bounded):
             target.write_bytes(content)
             attempt(path, format, written.photos)
         shutil.rmtree(tmp_path / "copy")
+
+
+EVIL = (
+    "../evil.png",
+    "/tmp/maskmill-evil.png",
+    "..\\evil.png",
+    "a/../../evil.png",
+    "C:\\evil.png",
+    "x" * 400 + ".png",
+    "a\nb.png",
+)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("evil", EVIL)
+def test_writers_stay_in_their_folder(format, evil, written, tmp_path):
+    """Names of images may come from a hostile file: a writer puts nothing beside what it was asked for."""
+    _, name = written(format)
+    dataset = Dataset(
+        {
+            "file_name": [evil, "b.png"],
+            "height": [20, 20],
+            "width": [24, 24],
+            "pixels": written.dataset.images["pixels"],
+        },
+        written.dataset.categories,
+        written.dataset.instances,
+        written.dataset.shapes,
+    )
+    target = tmp_path / "inner" / "target"
+    target.mkdir(parents=True)
+    with contextlib.suppress(ValueError, OSError):  # OSError: a name longer than file systems hold
+        maskmill.io.write(dataset, target / name, format, compare=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["inner"]
+    assert [path.name for path in (tmp_path / "inner").iterdir()] == ["target"]
+    assert not Path("/tmp/maskmill-evil.png").exists()
+    assert not list(tmp_path.rglob("*.part"))
