@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import time
 import tracemalloc
 import zipfile
@@ -17,8 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import maskmill.io
+import maskmill.io.doodler
+from annotations import assert_report, random_dataset
 from maskmill import Dataset, FormatError, Masks
-from maskmill.dataset import Reference
+from maskmill.dataset import Reference, objects
 from maskmill.io._doodler_settings import colour_map, coloured, named_settings
 from maskmill.io._parse import read_pixels
 from maskmill.io.doodler import read_trials
@@ -420,3 +423,23 @@ def test_mutated_results(tmp_path_factory, changes, packed):
                 if reference is not None:
                     reference.read()
     path.unlink()
+
+
+def black(path: str, field: str) -> np.ndarray:
+    """`Reference` reader of a picture of the size that the field says."""
+    return np.zeros((*map(int, field.split()), 3), np.uint8)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10**6), overlap=st.booleans())
+def test_the_report_says_what_pixels_say(tmp_path_factory, seed, overlap):
+    """Instances of any form: what comes back as parts of classes is counted as a comparison of pixels counts it."""
+    folder = tmp_path_factory.mktemp("report")
+    made = random_dataset(seed, overlap=overlap)
+    pictures = [Reference("", f"{row['height']} {row['width']}", black) for row in made.images]
+    before = made.replace(images=made.images.with_columns(pixels=objects(pictures)))
+    rows = maskmill.io.doodler.write(before, folder / "out", components=True)
+    after = maskmill.io.read(folder / "out", "doodler", components=True)
+    report = maskmill.io.write(before, folder / "out", "doodler", components=True)
+    assert_report(report, before, after, rows)
+    shutil.rmtree(folder)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import mmap
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ _CHUNK = 1 << 30
 def opened(path: Path) -> Iterator[Any]:
     """An HDF5 file to read. Whatever h5py raises while it is open means that the file is damaged."""
     h5py = need("h5py", "ilastik")
+    about = path.stat()
+    _check_heaps(path, about.st_size, about.st_mtime_ns)
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -33,6 +38,30 @@ def opened(path: Path) -> Iterator[Any]:
         raise FormatError(
             f"{path}: expected an HDF5 file, found a damaged or another one ({error})"
         ) from None
+
+
+@lru_cache(16)
+def _check_heaps(path: Path, size: int, changed: int) -> None:
+    """Refuse damaged heaps of text of variable length: HDF5 (2.0 at least) walks through some of them for ever.
+
+    A heap is "GCOL", version 1, three zeros, its size; then objects of an index, a count of references, four zeros,
+    their size, and that many bytes in eights. Index 0, the last one, is what is free, its own head included.
+    Source: HDF5 File Format Specification 3.0, III.E.
+    """
+    if not size:
+        return
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        begin = content.find(b"GCOL\x01")
+        while begin >= 0:
+            whole = content[begin : begin + 16]
+            end = begin + int.from_bytes(whole[8:], "little")
+            at, index = begin + 16, 1
+            while index and at + 16 <= end <= size:
+                index, length = struct.unpack_from("<H6xQ", content, at)
+                at += 16 + -(-length // 8) * 8 if index else length
+            if not at <= end <= size or (not index and at != end):
+                raise FormatError(f"{path}: expected an HDF5 file, found a damaged heap at byte {begin:,}")
+            begin = content.find(b"GCOL\x01", begin + 1)
 
 
 def members(path: Path, group: Any) -> Iterator[tuple[str, Any]]:
@@ -91,8 +120,22 @@ class Budget:
             raise FormatError(f"{where}: expected chunks below 1 GiB, found {array.chunks} of {array.dtype}")
 
 
+def attribute(member: Any, name: str) -> Any:
+    """An attribute, if it is text or a few numbers, else None."""
+    if name not in member.attrs:
+        return None
+    about = member.attrs.get_id(name)
+    few = math.prod(about.shape) <= 100
+    return member.attrs[name] if few and (is_text(about.dtype) or about.dtype.kind in "biuf") else None
+
+
+def is_text(dtype: Any) -> bool:
+    """Whether it is text of fixed or variable length; a damaged file may say that it is something else of that size."""
+    return need("h5py", "ilastik").check_string_dtype(dtype) is not None
+
+
 def text_of(value: Any) -> str:
-    """Text that may be bytes, as Python 2 wrote it, or an array of one."""
+    """Text that may be bytes, as Python 2 wrote it, or an array of one; "" of anything else."""
     if hasattr(value, "item") and getattr(value, "size", 0) == 1:
         value = value.item()
     if isinstance(value, bytes):

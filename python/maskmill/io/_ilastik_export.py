@@ -130,7 +130,7 @@ def _export(path: Path, name: str, array: Any, axes: str | None) -> Export:
     where = f"{path}: {name}"
     _h5.Budget(path).check(array, "biuf")
     shape = tuple(map(int, array.shape))
-    tags = _tags(array.attrs.get("axistags"), where, len(shape))
+    tags = _tags(_h5.attribute(array, "axistags"), where, len(shape))
     letters = axes or tags or _guess(shape, array.dtype)
     if sorted(letters) != sorted(set(letters)) or not set("yx") <= set(letters) <= set("tzyxc"):
         raise FormatError(
@@ -188,7 +188,7 @@ def _plane(path: str, field: str) -> tuple[NDArray[Any], Any]:
     index = tuple(at.get(axis, 0) if axis in "tz" else slice(None) for axis in export.axes)
     with _h5.opened(where) as file:
         found = np.asarray(file[plane.name][index])
-        scale = file[plane.name].attrs.get("drange")
+        scale = _h5.attribute(file[plane.name], "drange")
     letters = [axis for axis in export.axes if axis not in "tz"]
     if "c" not in letters:
         found, letters = found[..., None], [*letters, "c"]

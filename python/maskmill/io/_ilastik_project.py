@@ -25,6 +25,7 @@ from maskmill.io import _h5
 from maskmill.io._ilastik_export import MAX_CLASSES, MAX_PLANE, MAX_PLANES
 from maskmill.io._parse import MAX_SIDE
 
+TEXT = "SO"
 _SETS = "PixelClassification/LabelSets"
 
 
@@ -188,20 +189,22 @@ def _numbered(group: Any, pattern: str, kind: str) -> Iterator[tuple[int, Any]]:
 
 def _text(group: Any, name: str) -> str:
     found = _h5.child(group, name, "Dataset")
-    return _h5.text_of(found[()]) if found is not None and found.shape == () else ""
+    return (
+        _h5.text_of(found[()]) if found is not None and found.shape == () and _h5.is_text(found.dtype) else ""
+    )
 
 
 def _list(group: Any, name: str, budget: _h5.Budget, kinds: str) -> Any:
     """An array of the settings, None if there is none: an empty one is marked, and holds anything."""
     found = None if group is None else _h5.child(group, name, "Dataset")
-    if found is None or bool(found.attrs.get("isEmpty", False)):
+    if found is None or bool(_h5.attribute(found, "isEmpty")):
         return None
     budget.check(found, kinds)
-    return np.asarray(found[()])
+    return np.asarray(found[()]) if kinds != TEXT or _h5.is_text(found.dtype) else None
 
 
 def _names(path: Path, classes: Any, budget: _h5.Budget) -> list[str]:
-    found = _list(classes, "LabelNames", budget, "SOU")
+    found = _list(classes, "LabelNames", budget, TEXT)
     names = [] if found is None else [_h5.text_of(name) for name in found.ravel().tolist()]
     if len(names) > MAX_CLASSES:
         raise FormatError(f"{path}: LabelNames: expected up to {MAX_CLASSES:,} names, found {len(names):,}")
@@ -264,7 +267,7 @@ def _shape(info: Any, order: str, axes: str, budget: _h5.Budget) -> tuple[int, .
 
 def _block(path: Path, array: Any) -> tuple[tuple[int, ...], NDArray[np.uint8]]:
     """Where a block begins, and its labels."""
-    text = _h5.text_of(array.attrs.get("blockSlice", ""))
+    text = _h5.text_of(_h5.attribute(array, "blockSlice"))
     where = f"{path}: {array.name}"
     if not re.fullmatch(r"\[\d{1,9}:\d{1,9}(,\s*\d{1,9}:\d{1,9}){2,4}\]", text):
         raise FormatError(
