@@ -439,6 +439,18 @@ def test_check_finds_each_fault(tmp_path):
         dataset.check(nonsense="error")
 
 
+def test_drop_what_has_problems():
+    masks = Masks.encode(np.array([[[1, 0]], [[0, 0]], [[0, 1]]]))
+    images = {"file_name": ["a", "b"], "height": [1, 1], "width": [2, 2]}
+    dataset = Dataset(images, {"name": ["c"]}, {"id": [1, 1, 2], "category": [0] * 3}, masks)
+    levels = {"missing_image": "ignore", "no_instances": "warning"}
+    problems = dataset.check(**levels)
+    clean = dataset.drop(problems)
+    assert clean.images["file_name"].tolist() == ["a"]
+    assert clean.masks == masks[[0, 2]]
+    assert clean.check(**levels) == []
+
+
 def brute_crossing(ring):
     n = len(ring)
 

@@ -34,6 +34,8 @@ class Problem:
     instance : int or None
         Its id.
     text : str
+    image_row, row : int or None
+        Rows in `Dataset.images` and `Dataset.instances`: ids may be doubled.
     """
 
     rule: str
@@ -41,6 +43,8 @@ class Problem:
     image: str
     instance: int | None
     text: str
+    image_row: int | None = None
+    row: int | None = None
 
     def __str__(self) -> str:
         place = self.image + ("" if self.instance is None else f", instance {self.instance}")
@@ -89,6 +93,8 @@ def check(dataset: Dataset, **rules: str) -> list[Problem]:
                     "" if image is None else _name(dataset, image),
                     None if row is None else int(dataset.instances["id"][row]),
                     text,
+                    image,
+                    row,
                 )
             )
     return problems

@@ -391,6 +391,21 @@ class Dataset:
         """The instances for whose row, as a dict, `keep` is true. `select` is faster."""
         return self.take(instances=np.array([bool(keep(row)) for row in self.instances], bool))
 
+    def drop(self, problems: Iterable[Problem]) -> Dataset:
+        """Without the instances that have these problems (as `check` finds them), and without the images that have some
+        of their own.
+
+        Examples
+        --------
+        >>> from maskmill import Dataset, Masks
+        >>> d = Dataset({"height": [2], "width": [2]}, {"name": ["a"]}, {"category": [0]}, Masks.empty([(2, 2)]))
+        >>> d.drop(problem for problem in d.check() if problem.rule == "empty")
+        Dataset(1 image, 1 category, 0 instances)
+        """
+        from maskmill.dataset.operations import drop
+
+        return drop(self, problems)
+
     def merge(self, *others: Dataset, same_images: str = "join") -> Dataset:
         """This and others as one. Categories of one name become one; ids stay where no two are the same.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,10 @@ from maskmill.dataset.dataset import Dataset
 from maskmill.dataset.shapes import CIRCLE, ELLIPSE, POLYGON, RECTANGLE, Shapes
 from maskmill.dataset.table import Table, objects
 
-__all__ = ["clip", "merge", "remap", "sample", "select"]
+if TYPE_CHECKING:
+    from maskmill.dataset.checks import Problem
+
+__all__ = ["clip", "drop", "merge", "remap", "sample", "select"]
 
 
 def select(
@@ -82,6 +85,22 @@ def _of_images(dataset: Dataset, images: Iterable[str] | ArrayLike) -> NDArray[A
             raise ValueError(f"images must be file names or patterns of them: none is {pattern!r}")
         rows += found
     return np.asarray(list(dict.fromkeys(rows)), np.int64)
+
+
+def drop(dataset: Dataset, problems: Iterable[Problem]) -> Dataset:
+    """See `Dataset.drop`."""
+    instances, images = np.ones(len(dataset.instances), bool), np.ones(len(dataset), bool)
+    rules = set()
+    for problem in problems:
+        rules.add(problem.rule)
+        if problem.row is not None:
+            instances[problem.row] = False
+        elif problem.image_row is not None:
+            images[problem.image_row] = False
+    before = len(dataset), len(dataset.instances)
+    made = dataset.take(images, instances)
+    lost = before[0] - len(made), before[1] - len(made.instances)
+    return made.note(step="drop", rules=sorted(rules), images=lost[0], instances=lost[1])
 
 
 # Merging
