@@ -330,3 +330,15 @@ def test_file_of_all_kinds(backend: str, tmp_path: Path) -> None:
             file.masks([1])
         with pytest.raises(ValueError, match="annotation 2 has no segmentation"):
             file.masks()
+
+
+def test_head(tmp_path: Path) -> None:
+    """All but the annotations, of which there may be many; of one name the last counts."""
+    content = {"info": {"a": [1, None]}, "images": [{"id": 1, "x": "\u00b5"}], "categories": [], "other": 3}
+    whole = {**content, "annotations": [{"id": 1}, {"id": 2}]}
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    assert coco_json.read(tmp_path / "a.json").head() == content
+    (tmp_path / "b.json").write_text('{"info": 1, "annotations": [], "info": 2}')
+    assert coco_json.read(tmp_path / "b.json").head() == {"info": 2}
+    (tmp_path / "r.json").write_text("[]")
+    assert coco_json.read(tmp_path / "r.json").head() == {}

@@ -59,6 +59,7 @@ class CocoFile:
         self.path = path
         self._text = text
         self._rows: dict[str, Any] = parsed["annotations"]
+        self._sections = parsed["sections"]
         self.is_results: bool = parsed["is_results"]
         self.n: int = self._rows["n"]
         self.columns = {name: self._rows[name] for name in _NUMBERS if name in self._rows}
@@ -96,6 +97,15 @@ class CocoFile:
     def dicts(self) -> Any:
         """The whole file, as json.load gives it."""
         return json.loads(self._text.tobytes())
+
+    def head(self) -> Any:
+        """The file without its annotations, as json.load gives it; of results, nothing."""
+        found = {}
+        for key_begin, key_end, begin, end in self._sections:
+            key = self._text[key_begin:key_end].tobytes().decode(errors="replace")
+            if key != "annotations":
+                found[key] = json.loads(self._text[begin:end].tobytes())
+        return found
 
     def segmentation_kinds(self) -> list[str]:
         """Of each annotation: "polygons", "rle" (a string), "counts" (a list) or "none"."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from maskmill.masks import Masks
 
 if TYPE_CHECKING:
     import os
+
+_PLAIN = re.compile(r"[\w-][\w .-]*")
 
 
 def read_annotations(path: str | os.PathLike[str]) -> Dataset:
@@ -43,11 +46,11 @@ def dataset_of_file(file: coco_json.CocoFile) -> Dataset:
             raise FormatError(
                 f"{file.path}: annotation {lacking[0]}: expected {name!r}, found none that is valid"
             )
-    content = file.dicts()
-    names = []
-    for i, image in enumerate(content.get("images", [])):
-        where = f"{file.path}: image {i}: file_name"
-        names.append(str(safe_name(text(image.get("file_name"), where), where)))
+    content = file.head()
+    names = [
+        _name(image.get("file_name"), f"{file.path}: image {i}: file_name")
+        for i, image in enumerate(content.get("images", []))
+    ]
     none = np.zeros(0, np.int64)
     image = _rows_of(file.columns.get("image_id", none), file.image_ids, file.path, "image")
     category = _rows_of(file.columns.get("category_id", none), file.category_ids, file.path, "category")
@@ -79,6 +82,13 @@ def dataset_of_file(file: coco_json.CocoFile) -> Dataset:
         )
     except ValueError as error:
         raise FormatError(str(error) if str(file.path) in str(error) else f"{file.path}: {error}") from None
+
+
+def _name(value: Any, where: str) -> str:
+    # Most names are plain, and there may be many.
+    if isinstance(value, str) and _PLAIN.fullmatch(value):
+        return value
+    return str(safe_name(text(value, where), where))
 
 
 def _rows_of(wanted: NDArray[np.int64], ids: NDArray[np.int64], path: Path, what: str) -> NDArray[np.int64]:

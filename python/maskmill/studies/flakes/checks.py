@@ -195,7 +195,8 @@ def _check_variants(folder: Path, files: dict[Variant, Dataset], found: Validati
 
 def _same_flakes(path: Path, a: Dataset, b: Dataset, name: str, found: Validation) -> None:
     """Whether two files have the same ids and, under them, the same images, masks and crowds."""
-    only_a, only_b = (np.setdiff1d(x.instances["id"], y.instances["id"]) for x, y in ((a, b), (b, a)))
+    own, other_ids = a.instances["id"], b.instances["id"]
+    only_a, only_b = own[~np.isin(own, other_ids)], other_ids[~np.isin(other_ids, own)]
     for ids, said in ((only_a, "must not have"), (only_b, "must have")):
         if len(ids):
             found.add(path, "twin", f"{said} annotation {ids[0]} (of {len(ids)} such), by {name}")
