@@ -21,7 +21,7 @@ import numpy as np
 
 from maskmill import Masks
 
-from . import rivals_codes, rivals_em, rivals_hashes, rivals_measures, rivals_patches
+from . import rivals_annotations, rivals_codes, rivals_em, rivals_hashes, rivals_measures, rivals_patches
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -674,6 +674,11 @@ RIVALS = (
     Rival("imagededup", "imagededup", "imagededup", cache(rivals_codes.imagededup)),
     Rival("cem-dataset", "SimpleITK", "SimpleITK", cache(rivals_em.cem_dataset)),
     Rival("colab_zirc_dims", "skimage", "scikit-image", cache(rivals_measures.colab_zirc_dims)),
+    Rival("pycocotools loop", "pycocotools", "pycocotools==2.0.11", cache(rivals_annotations.pycocotools)),
+    Rival("opencv loop", "cv2", "opencv-python-headless", cache(rivals_annotations.opencv)),
+    Rival("regionprops loop", "skimage", "scikit-image", cache(rivals_annotations.scikit_image)),
+    Rival("supervision", "supervision", "supervision", cache(rivals_annotations.supervision)),
+    Rival("datumaro", "datumaro", "datumaro", cache(rivals_annotations.datumaro)),
     Rival("json", "json", "", cache(_json)),
     Rival("orjson", "orjson", "orjson", cache(_orjson)),
 )

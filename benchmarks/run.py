@@ -31,6 +31,7 @@ KERNELS = (
     "hamming",
     "matching",
     "coco_json",
+    "dataset",
     "evaluate",
     "em",
 )

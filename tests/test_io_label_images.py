@@ -165,6 +165,17 @@ def test_wrong_files(tmp_path):
         label_images.read(tmp_path / "float.tif", values="kinds")
 
 
+def test_a_small_file_of_many_pixels(tmp_path):
+    path = png(tmp_path / "a.png", LABELS.astype(np.uint8))
+    data = bytearray(path.read_bytes())
+    data[16:24] = (40_000).to_bytes(4, "big") * 2
+    path.write_bytes(data)
+    with pytest.raises(
+        FormatError, match="expected an image of at most 536870912 pixels, found 40000 x 40000"
+    ):
+        label_images.read(path)
+
+
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32 - 1))
 def test_rubbish_is_read_or_refused(tmp_path, seed):

@@ -90,7 +90,8 @@ class LossReport:
         return {**made, "lossless": self.lossless}
 
     def __str__(self) -> str:
-        head = f"{self.format}: {self.instances:,} instances in {self.images:,} images"
+        of = (self.instances, "instance"), (self.images, "image")
+        head = f"{self.format}: " + " in ".join(f"{n:,} {what}{'' if n == 1 else 's'}" for n, what in of)
         if not self.compared:
             return f"{head}, {self.instances_lost:,} left out; not compared"
         losses = {name: value for name, value in self._losses().items() if value}

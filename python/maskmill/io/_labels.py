@@ -16,11 +16,14 @@ from maskmill.dataset import Dataset, Reference
 from maskmill.io._palette import read_indexed
 from maskmill.io._parse import Images, stem
 from maskmill.io.images import read_image
+from maskmill.io.sizes import image_size
 
 __all__ = ["Pictures", "colour_code", "in_threads", "no_others", "paint", "read_values", "write_values"]
 
 LARGEST = (1 << 24) - 1
 """The largest number that a colour can code."""
+MOST_PIXELS = 1 << 29
+"""Of one file: what is larger may be a few bytes that unpack to all of the memory."""
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -40,8 +43,11 @@ def read_values(path: str | Path, field: str = "") -> NDArray[Any]:
     Raises
     ------
     FormatError
-        If it is no image, damaged, or has other pixels.
+        If it is no image, damaged, has other pixels, or more of them than `MOST_PIXELS`.
     """
+    h, w = image_size(path)
+    if h * w > MOST_PIXELS:
+        raise FormatError(f"{path}: expected an image of at most {MOST_PIXELS} pixels, found {h} x {w}")
     with open(path, "rb") as file:
         head = file.read(33)
     is_gray_png = head.startswith(b"\x89PNG") and len(head) == 33 and head[25] in (0, 3)

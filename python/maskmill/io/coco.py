@@ -125,6 +125,19 @@ def write(dataset: Dataset, path: Path, *, polygons: bool = True) -> NDArray[np.
     ------
     ValueError
         If keypoints are not finite numbers, which JSON does not have, or attributes are none that JSON knows.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import maskmill.io
+    >>> from maskmill import Dataset, Masks
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> masks = Masks.encode(np.array([[[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1]]]))
+    >>> image = {"file_name": ["a.png"], "height": [2], "width": [3]}
+    >>> dataset = Dataset(image, {"name": ["grain"]}, {"category": [0, 0]}, masks)
+    >>> print(maskmill.io.write(dataset, folder / "a.json"))
+    coco: 2 instances in 1 image, nothing lost
     """
     with written_whole(path) as file:
         content = dumps(head(dataset), "the data set")

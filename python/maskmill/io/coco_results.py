@@ -79,6 +79,20 @@ def write(dataset: Dataset, path: Path, *, score: float = 1.0) -> NDArray[np.int
     ----------
     score : float
         Of instances that have none.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import maskmill.io
+    >>> from maskmill import Dataset, Masks
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> masks = Masks.encode(np.array([[[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1]]]))
+    >>> image = {"file_name": ["a.png"], "height": [2], "width": [3]}
+    >>> dataset = Dataset(image, {"name": ["grain"]}, {"category": [0, 0]}, masks)
+    >>> report = maskmill.io.write(dataset, folder / "a.json", "coco_results", score=0.5)
+    >>> maskmill.io.read(folder / "a.json").instances["score"].tolist()
+    [0.5, 0.5]
     """
     bare = np.isin(dataset.shapes.kind, (BOX, NONE)).tolist()
     with written_whole(path) as file:

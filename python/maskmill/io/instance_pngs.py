@@ -160,6 +160,22 @@ def write(dataset: Dataset, path: Path, *, layout: str = "nested") -> NDArray[np
     ------
     ValueError
         If two images would get one name, the size of an image is not known, or the folder has other masks.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import maskmill.io
+    >>> from maskmill import Dataset, Masks
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> masks = Masks.encode(np.array([[[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1]]]))
+    >>> image = {"file_name": ["a.png"], "height": [2], "width": [3]}
+    >>> dataset = Dataset(image, {"name": ["grain"]}, {"category": [0, 0]}, masks)
+    >>> print(maskmill.io.write(dataset, folder / "pngs", "instance_pngs"))
+    instance_pngs: 2 instances in 1 image; the format does not hold:
+      classes changed: 2
+    >>> sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    ['pngs/a/masks/0001.png', 'pngs/a/masks/0002.png']
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")

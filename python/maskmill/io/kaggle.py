@@ -275,6 +275,25 @@ def write(
         by default a column if there are classes.
     order : {"column", "row"}
         The direction in which pixels are counted.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import maskmill.io
+    >>> from maskmill import Dataset, Masks
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> masks = Masks.encode(np.array([[[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1]]]))
+    >>> image = {"file_name": ["a.png"], "height": [2], "width": [3]}
+    >>> dataset = Dataset(image, {"name": ["grain"]}, {"category": [0, 0]}, masks)
+    >>> report = maskmill.io.write(dataset, folder / "a.csv")
+    >>> print((folder / "a.csv").read_text())
+    ImageId,ClassId,EncodedPixels
+    a.png,grain,1 1 3 1
+    a.png,grain,3 1 5 2
+    <BLANKLINE>
+    >>> maskmill.io.read(folder / "a.csv", sizes={"a": (2, 3)}).masks == masks
+    True
     """
     if order not in ORDERS:
         raise ValueError(f"order must be one of {', '.join(ORDERS)}, not {order!r}")

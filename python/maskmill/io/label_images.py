@@ -252,6 +252,24 @@ def write(
     ------
     ValueError
         If the size of an image is not known, two images would get one name, or the folder has other label images.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import maskmill.io
+    >>> from maskmill import Dataset, Masks
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> masks = Masks.encode(np.array([[[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1]]]))
+    >>> image = {"file_name": ["a.png"], "height": [2], "width": [3]}
+    >>> dataset = Dataset(image, {"name": ["grain"]}, {"category": [0, 0]}, masks)
+    >>> print(maskmill.io.write(dataset, folder / "labels", "label_images"))
+    label_images: 2 instances in 1 image; the format does not hold:
+      masks changed: 1
+      pixels lost: 1
+      worst IoU: 0.5000
+    >>> maskmill.io.read(folder / "labels").masks.area.tolist()
+    [1, 3]
     """
     if values not in VALUES:
         raise ValueError(f"values must be one of {', '.join(VALUES)}, not {values!r}")

@@ -198,6 +198,21 @@ def write(
     ------
     ValueError
         If the size of an image is not known, two images would get one name, or ids cannot be kept.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> import maskmill.io
+    >>> from maskmill import Dataset, Masks
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> masks = Masks.encode(np.array([[[1, 1, 0], [0, 0, 0]], [[0, 1, 1], [0, 0, 1]]]))
+    >>> image = {"file_name": ["a.png"], "height": [2], "width": [3]}
+    >>> dataset = Dataset(image, {"name": ["grain"]}, {"category": [0, 0]}, masks)
+    >>> maskmill.io.write(dataset, folder / "a.json", "panoptic", overlap="earlier").pixels_lost
+    1
+    >>> maskmill.io.read(folder / "a.json").instances["area"].tolist()
+    [2.0, 2.0]
     """
     folder = path.with_suffix("")
     if folder == path:
