@@ -142,15 +142,13 @@ inline int64_t turn(const Corner& a, const Corner& b, const Corner& c) {
     return (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
 }
 
-// The hull's corners, no three on a line, clockwise as seen (y down) from the upper left one.
+// A convex polygon, of points that come in order of x: its upper and its lower chain, and its corners, no three on a
+// line, clockwise as seen (y down) from the upper left one.
 class Hull {
   public:
     void clear() { top_.clear(), bottom_.clear(); }
-    // Of every x in rising order, the highest and the lowest point.
-    void add(int64_t x, int64_t highest, int64_t lowest) {
-        push(top_, {x, highest}, 1);
-        push(bottom_, {x, lowest}, -1);
-    }
+    void add_top(int64_t x, int64_t y) { push(top_, {x, y}, 1); }
+    void add_bottom(int64_t x, int64_t y) { push(bottom_, {x, y}, -1); }
     void close() {
         corners_.clear();
         corners_.append(top_.data(), top_.size());
@@ -167,6 +165,10 @@ class Hull {
   private:
     static void push(Buffer<Corner>& chain, Corner c, int64_t side) {
         size_t n = chain.size();
+        if (n > 0 && chain[n - 1].x == c.x) {  // one of them is within
+            if (side * (c.y - chain[n - 1].y) >= 0) return;
+            --n;
+        }
         while (n >= 2 && side * turn(chain[n - 2], chain[n - 1], c) <= 0) --n;
         chain.resize(n);
         chain.push(c);
@@ -174,82 +176,72 @@ class Hull {
     Buffer<Corner> top_, bottom_, corners_;
 };
 
+// The hulls of pixels' corners and of their diamonds are that of their centres, widened: its corners are enough.
 class Hulls {
   public:
     void measure(std::span<const Segment> segments, const double* pixel, int64_t* count, double* length) {
         load(segments);
-        of_diamonds();
-        count[measured::convex_area] = fill(count[measured::x0]);
-        of_diamonds();
-        find_rectangle(0.5 * pixel[0], 0.5 * pixel[1], length);
-        load(segments);
-        of_corners();
+        widen_to_corners();
         find_feret(pixel[0], pixel[1], length);
+        widen_to_diamonds();
+        count[measured::convex_area] = fill(count[measured::x0], count[measured::x1]);
+        widen_to_diamonds();
+        find_rectangle(0.5 * pixel[0], 0.5 * pixel[1], length);
     }
 
   private:
-    // First and last pixel of a column that has any.
-    struct Column {
-        int64_t x, first, last;
-    };
-
     void load(std::span<const Segment> segments) {
-        columns_.clear();
-        for (const Segment& s : segments) {
-            if (columns_.size() > 0 && columns_[columns_.size() - 1].x == s.x) {
-                columns_[columns_.size() - 1].last = s.y1 - 1;
-            } else {
-                columns_.push({s.x, s.y0, s.y1 - 1});
-            }
+        centres_.clear();
+        for (size_t begin = 0, end; begin < segments.size(); begin = end) {
+            end = begin + 1;
+            while (end < segments.size() && segments[end].x == segments[begin].x) ++end;
+            centres_.add_top(segments[begin].x, segments[begin].y0);
+            centres_.add_bottom(segments[begin].x, segments[end - 1].y1 - 1);
         }
     }
 
-    // In half pixels from the first pixel centre: the points half a pixel beside every centre.
-    void of_diamonds() {
+    // In pixels from the first pixel's corner.
+    void widen_to_corners() {
         hull_.clear();
-        const size_t n = columns_.size();
-        for (size_t k = 0; k < n; ++k) {
-            const Column& c = columns_[k];
-            if (k == 0 || columns_[k - 1].x + 1 < c.x) hull_.add(2 * c.x - 1, 2 * c.first, 2 * c.last);
-            hull_.add(2 * c.x, 2 * c.first - 1, 2 * c.last + 1);
-            Column right = c;
-            if (k + 1 < n && columns_[k + 1].x == c.x + 1) {
-                right.first = std::min(right.first, columns_[k + 1].first);
-                right.last = std::max(right.last, columns_[k + 1].last);
-            }
-            hull_.add(2 * c.x + 1, 2 * right.first, 2 * right.last);
+        for (const Corner& c : centres_.top()) {
+            hull_.add_top(c.x, c.y);
+            hull_.add_top(c.x + 1, c.y);
+        }
+        for (const Corner& c : centres_.bottom()) {
+            hull_.add_bottom(c.x, c.y + 1);
+            hull_.add_bottom(c.x + 1, c.y + 1);
         }
         hull_.close();
     }
 
-    void of_corners() {
+    // In half pixels from the first pixel's centre: the points half a pixel beside every centre.
+    void widen_to_diamonds() {
         hull_.clear();
-        const size_t n = columns_.size();
-        for (size_t k = 0; k < n; ++k) {
-            const Column& c = columns_[k];
-            if (k == 0 || columns_[k - 1].x + 1 < c.x) hull_.add(c.x, c.first, c.last + 1);
-            Column right = c;
-            if (k + 1 < n && columns_[k + 1].x == c.x + 1) {
-                right.first = std::min(right.first, columns_[k + 1].first);
-                right.last = std::max(right.last, columns_[k + 1].last);
-            }
-            hull_.add(c.x + 1, right.first, right.last + 1);
+        for (const Corner& c : centres_.top()) {
+            hull_.add_top(2 * c.x - 1, 2 * c.y);
+            hull_.add_top(2 * c.x, 2 * c.y - 1);
+            hull_.add_top(2 * c.x + 1, 2 * c.y);
+        }
+        for (const Corner& c : centres_.bottom()) {
+            hull_.add_bottom(2 * c.x - 1, 2 * c.y);
+            hull_.add_bottom(2 * c.x, 2 * c.y + 1);
+            hull_.add_bottom(2 * c.x + 1, 2 * c.y);
         }
         hull_.close();
     }
 
-    // Makes the columns those of the pixels whose centres are within the hull or on it; returns how many they are.
-    int64_t fill(int64_t first) {
-        const int64_t end = columns_[columns_.size() - 1].x + 1;
-        columns_.clear();
+    // Makes the centres those of the pixels whose centres are within the hull or on it; returns how many they are.
+    int64_t fill(int64_t begin, int64_t end) {
+        centres_.clear();
         int64_t pixels = 0;
         const Corner *top = hull_.top().data(), *bottom = hull_.bottom().data();
-        for (int64_t x = first; x < end; ++x) {
+        for (int64_t x = begin; x < end; ++x) {
             while (top[1].x < 2 * x) ++top;
             while (bottom[1].x < 2 * x) ++bottom;
-            const Column c{x, -floor_half(2 * x, top, -1), floor_half(2 * x, bottom, 1)};
-            pixels += c.last - c.first + 1;
-            columns_.push(c);
+            const int64_t first = -floor_half(2 * x, top, -1), last = floor_half(2 * x, bottom, 1);
+            pixels += last - first + 1;
+            centres_.add_top(x, first);
+            centres_.add_bottom(x, last);
         }
         return pixels;
     }
@@ -348,8 +340,7 @@ class Hulls {
     // Any order that is the same for everybody who finds several longest ones.
     static bool comes_before(const Point& a, const Point& b) { return a.x > b.x || (a.x == b.x && a.y > b.y); }
 
-    Buffer<Column> columns_;
-    Hull hull_;
+    Hull centres_, hull_;
     Buffer<Point> points_;  // the hull's corners, scaled
     double area_ = 1;       // of a unit
 };
