@@ -46,9 +46,9 @@ def test_real_lists(data, name, field, edges, at_random, optimum):
     near, xy = real_conflicts(data, name, field)
     assert near.sum() == 2 * edges
     assert len(choose(near, "random").selected) == at_random
-    began = time.perf_counter()
+    began = time.process_time()  # of the processor: others may be busy
     found = choose(near, "max", orders=[np.argsort(xy[:, 0]), np.argsort(xy[:, 1])])
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert (len(found.selected), found.bound) == (optimum, optimum)
     assert not near[np.ix_(found.selected, found.selected)].any()
 
@@ -143,7 +143,7 @@ def test_each_part_of_the_solver(seed):
         things = list(solver._bits(some))
         assert not table[np.ix_(things, things)].any()
     assert searched.bit_count() <= bound <= solver._cliques(near, everything)
-    cliques = solver._maximal_cliques(near, everything)
+    cliques = solver._maximal_cliques(near, everything, time.monotonic() + 60)
     assert len(set(cliques)) == len(cliques)
     for i, j in zip(*np.nonzero(table), strict=True):
         assert any(clique >> int(i) & 1 and clique >> int(j) & 1 for clique in cliques)

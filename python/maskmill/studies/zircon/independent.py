@@ -95,7 +95,7 @@ def max_independent_set(
     until = time.monotonic() + time_limit
     rng = random.Random(seed)
     near = [_from_bits(row) for row in table]
-    alive = _reduced(near, (1 << n) - 1, rng.sample(range(n), n))
+    alive = _reduced(near, (1 << n) - 1, rng.sample(range(n), n), until)
     near = [mask & alive for mask in near]
     weights = [(1 << _TIE) + rng.getrandbits(16) for _ in range(n)]
     chosen = bound = 0
@@ -126,10 +126,10 @@ def _bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-def _reduced(near: Sequence[int], alive: int, order: Sequence[int]) -> int:
+def _reduced(near: Sequence[int], alive: int, order: Sequence[int], until: float) -> int:
     """Without things that another one can stand in for: whose closed neighbourhood holds that of a neighbour."""
     waiting = list(order)
-    while waiting:
+    while waiting and time.monotonic() < until:
         changed = 0
         for v in waiting:
             closed = near[v] & alive | 1 << v
@@ -231,7 +231,7 @@ def _fronts(near: Sequence[int], order: Sequence[int]) -> list[int]:
 
 
 def _effort(near: Sequence[int], order: Sequence[int]) -> float:
-    """Logarithm of how many states the widest front may have: of each clique of it one thing, or none."""
+    """Logarithm of how many states the widest of some fronts may have: of each clique of it one thing, or none."""
 
     def states(front: int) -> float:
         total = 0.0
@@ -245,17 +245,15 @@ def _effort(near: Sequence[int], order: Sequence[int]) -> float:
             total += log(size)
         return total
 
-    return max(map(states, _fronts(near, order)), default=0.0)
+    step = max(1, len(order) // 100)
+    return max(map(states, _fronts(near, order)[::step]), default=0.0)
 
 
 def _dynamic(
     near: Sequence[int], order: Sequence[int], weights: Sequence[int], least: int, until: float
 ) -> tuple[int, int]:
     """The best set of a sweep, of at least `least` things, and the bound; 0 where states or time ran out."""
-    ahead = [0]
-    for at in range(len(order) - 1, -1, -1):
-        ahead.append(_cliques_of_suffix(near, order, at))
-    ahead.reverse()
+    ahead = _cliques_ahead(near, order)
     states = {0: (0, 0)}  # what is chosen of the front: its score, and all that is chosen
     for at, (v, front) in enumerate(zip(order, _fronts(near, order), strict=True)):
         bit, conflicts, weight = 1 << v, near[v], weights[v]
@@ -277,13 +275,23 @@ def _dynamic(
     return chosen, score >> _TIE
 
 
-def _cliques_of_suffix(near: Sequence[int], order: Sequence[int], at: int) -> int:
-    return _cliques(near, sum(1 << v for v in order[at:]))
+def _cliques_ahead(near: Sequence[int], order: Sequence[int]) -> list[int]:
+    """How many cliques cover what follows each place of a sweep: from its end on, each in the first that takes it."""
+    commons: list[int] = []  # of each clique, the things in conflict with all of it
+    ahead = [0]
+    for v in reversed(order):
+        place = next((i for i, common in enumerate(commons) if common >> v & 1), None)
+        if place is None:
+            commons.append(near[v])
+        else:
+            commons[place] &= near[v]
+        ahead.append(len(commons))
+    return ahead[::-1]
 
 
 def _integer_program(near: Sequence[int], part: int, until: float) -> tuple[int, int]:
     """The best set that SciPy's solver finds in time, and its bound; 0 without SciPy, and if cliques are too many."""
-    cliques = _maximal_cliques(near, part)
+    cliques = _maximal_cliques(near, part, until)
     seconds = until - time.monotonic()
     if cliques is None or seconds <= 0:
         return 0, part.bit_count()
@@ -309,15 +317,15 @@ def _integer_program(near: Sequence[int], part: int, until: float) -> tuple[int,
     return sum(1 << things[i] for i in chosen), bound
 
 
-def _maximal_cliques(near: Sequence[int], part: int) -> list[int] | None:
-    """All of them (Bron and Kerbosch, with pivots), or None if they are too many."""
+def _maximal_cliques(near: Sequence[int], part: int, until: float) -> list[int] | None:
+    """All of them (Bron and Kerbosch, with pivots), or None if they are too many, or time ran out."""
     cliques: list[int] = []
     waiting = [(0, part, 0)]
     while waiting:
         clique, candidates, done = waiting.pop()
         if not candidates and not done:
             cliques.append(clique)
-            if len(cliques) > _MOST_CLIQUES:
+            if len(cliques) > _MOST_CLIQUES or time.monotonic() > until:
                 return None
         if candidates:
             pivot = max(_bits(candidates | done), key=lambda u: (near[u] & candidates).bit_count())

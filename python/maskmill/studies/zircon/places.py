@@ -15,7 +15,7 @@ from maskmill.studies.zircon._csv import read_rows
 from maskmill.studies.zircon.projects import Sample
 from maskmill.studies.zircon.stage import Transform
 
-MOST_SPOTS = 10_000
+MOST_SPOTS = 5_000
 """Of one list. A shift of the instrument gives a few hundred."""
 
 

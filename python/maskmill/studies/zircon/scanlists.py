@@ -173,7 +173,8 @@ def _vertices(row: Row) -> tuple[tuple[float, float, float], ...]:
         raise row.fault("Vertex List", "coordinates of a stage in µm")
     count = len(numbers) // 3 if len(numbers) != 2 else 1
     if row.cells.get("Vertex Count"):
-        count = int(row.number("Vertex Count", least=1))
+        number = row.number("Vertex Count", least=1)
+        count = int(number) if number == int(number) else 0
     if count < 1 or len(numbers) not in (3 * count, 2 * count):
         raise row.fault("Vertex List", f"x,y,z of {count} vertices")
     each = len(numbers) // count
