@@ -6,8 +6,17 @@ import argparse
 import importlib
 from typing import Any
 
-VERBS: tuple[str, ...] = ("build", "validate", "kshot", "semantic", "contrast", "postprocess", "evaluate")
-"""Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
+VERBS: tuple[str, ...] = (
+    "build",
+    "validate",
+    "kshot",
+    "semantic",
+    "contrast",
+    "postprocess",
+    "train-filter",
+    "evaluate",
+)
+"""Each is a module here (_ for -) with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 examples:
@@ -19,7 +28,7 @@ exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed
 
 
 def _module(verb: str) -> Any:
-    return importlib.import_module(f"maskmill.cli.flakes.{verb}")
+    return importlib.import_module(f"maskmill.cli.flakes.{verb.replace('-', '_')}")
 
 
 def add_parser(verbs: Any) -> None:

@@ -64,13 +64,30 @@ def add_parser(steps: Any) -> None:
     p.add_argument(
         "--min-share", type=float, default=0.5, metavar="S", help="of pixels of one class (default: 0.5)"
     )
+    p.add_argument(
+        "--shape-filter", metavar="FILE", type=Path, help="leave out false finds (`flakes train-filter`)"
+    )
+    p.add_argument(
+        "--max-false",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="least probability to be left out (default: 0.5)",
+    )
     p.add_argument("--shapes", metavar="FILE", type=Path, help="write a table of the flakes, CSV")
     p.add_argument("--scale", type=float, default=0.3844, metavar="UM", help="µm per pixel (default: 0.3844)")
     add_quiet(p)
 
 
 def run(options: argparse.Namespace) -> int:
-    from maskmill.studies.flakes import Centres, classify, postprocess, read_results, read_semantic
+    from maskmill.studies.flakes import (
+        Centres,
+        ShapeFilter,
+        classify,
+        postprocess,
+        read_results,
+        read_semantic,
+    )
     from maskmill.studies.flakes.annotations import read_annotations
     from maskmill.studies.flakes.predictions import as_maskterial, shapes, write_results
 
@@ -98,6 +115,8 @@ def run(options: argparse.Namespace) -> int:
             fill_holes=options.fill_holes,
             **limits,
         )
+    if options.shape_filter:
+        flakes = ShapeFilter.read(options.shape_filter).apply(flakes, options.max_false)
     if options.centres:
         with progress_bar("classifying", options.quiet) as progress:
             centres = Centres.read(options.centres)

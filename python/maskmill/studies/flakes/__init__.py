@@ -11,6 +11,7 @@ contrast                        `colours`: background, flat field, statistics of
 fit, assign, classify, segment  `classes`: centres of the classes in contrast, and the nearest one
 semantic, instances             `semantics`: flakes to pictures of classes, and back
 postprocess                     `predictions`: results of networks read and written, flakes made of them, their shapes
+fit_shapes                      `shape_filter`: false finds told from flakes by their shape
 evaluate                        `evaluation`: average precision in bins of area, confusion, images, intervals
 ==============================  =======================================================================================
 
@@ -25,10 +26,12 @@ from maskmill.studies.flakes.inputs import Source, read_source
 from maskmill.studies.flakes.layout import build
 from maskmill.studies.flakes.predictions import postprocess, read_results, read_semantic
 from maskmill.studies.flakes.semantics import instances, semantic
+from maskmill.studies.flakes.shape_filter import ShapeFilter, fit_shapes
 from maskmill.studies.flakes.shots import kshot
 
 __all__ = [
     "Centres",
+    "ShapeFilter",
     "Source",
     "assign",
     "build",
@@ -36,6 +39,7 @@ __all__ = [
     "contrast",
     "evaluate",
     "fit",
+    "fit_shapes",
     "instances",
     "kshot",
     "postprocess",

@@ -288,6 +288,8 @@ def _check_semantic(
     """Pixels of a class lie in flakes of that class, and all flakes of 200 pixels or more are covered."""
     place = maskterial.semantic_folder(folder, split)
     useful = [v for v in files if v.with_class and v.min_area <= SEMANTIC_AREA]
+    if not place.is_dir():
+        found.missing.append(place.name)
     if not place.is_dir() or not useful:
         return
     dataset = files[useful[0]]
