@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskmill import outlines
+from maskmill import outlines, rle
 
 from . import rivals
 from .measure import Cases, Race, Settings
@@ -22,4 +22,30 @@ def trace(stack: Stack, settings: Settings) -> Race:
         lambda out: np.diff(out.masks).tolist(),
     )
     rivals.enter(race, settings, "outlines_trace", stack)
+    return race
+
+
+@CASES.add("outlines_trace, of runs", *STACKS)
+def trace_runs(stack: Stack, settings: Settings) -> Race:
+    """Who takes images has to decode first."""
+    race = Race(read=stack.masks.counts.nbytes)
+    race.ours(
+        settings,
+        lambda backend: outlines.trace(*stack.masks._arrays, backend=backend),
+        lambda out: np.diff(out.masks).tolist(),
+    )
+    rivals.enter(race, settings, "outlines_trace_runs", stack)
+    return race
+
+
+@CASES.add("rle_encode and outlines_trace", *STACKS)
+def trace_images(stack: Stack, settings: Settings) -> Race:
+    """And here we have to encode first."""
+    race = Race(read=stack.rows.nbytes)
+    race.ours(
+        settings,
+        lambda backend: outlines.trace(*rle.encode(stack.rows, backend=backend), backend=backend),
+        lambda out: np.diff(out.masks).tolist(),
+    )
+    rivals.enter(race, settings, "outlines_trace_images", stack)
     return race

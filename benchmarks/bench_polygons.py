@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maskmill import polygons
+from maskmill import polygons, rle
 
 from . import rivals
 from .measure import Cases, Race, Settings
-from .workloads import POLYGONS, flat
+from .workloads import OUTLINES, POLYGONS, Outlines, flat
 
 CASES = Cases("polygons")
 Lists = list[list[list[float]]]
@@ -41,6 +41,38 @@ def even_odd(rings: Lists, settings: Settings) -> Race:
     )
     rivals.enter(race, settings, "polygons_rasterize_even_odd", rings)
     return race
+
+
+def _areas(outlines: Outlines, rule: str, settings: Settings, race: Race) -> Race:
+    def ours(backend: str) -> np.ndarray:
+        counts, offsets, _ = polygons.rasterize(outlines.polygons, outlines.sizes, rule, backend=backend)
+        return rle.area(counts, offsets)
+
+    race.ours(settings, ours, np.ndarray.tolist)
+    rivals.enter(race, settings, f"polygons_areas_{rule.replace('-', '_')}", outlines)
+    return race
+
+
+@CASES.add("polygons_rasterize and areas, coco", *OUTLINES)
+def outlines_coco(outlines: Outlines, settings: Settings) -> Race:
+    """Masks of outlines on images of their own sizes, and how many pixels they have."""
+    return _areas(outlines, "coco", settings, Race(read=outlines.polygons.points.nbytes))
+
+
+@CASES.add("polygons_rasterize and areas, skimage", *OUTLINES)
+def outlines_skimage(outlines: Outlines, settings: Settings) -> Race:
+    return _areas(outlines, "skimage", settings, Race(read=outlines.polygons.points.nbytes))
+
+
+def _about_as_large(a: Sequence[int], b: Sequence[int]) -> bool:
+    """OpenCV rounds corners and draws outlines: its masks are larger by about half an outline."""
+    return len(a) == len(b) and bool(np.mean(np.abs(np.subtract(a, b))) < 0.15 * np.mean(a))
+
+
+@CASES.add("polygons_rasterize and areas, even-odd", *OUTLINES)
+def outlines_even_odd(outlines: Outlines, settings: Settings) -> Race:
+    race = Race(read=outlines.polygons.points.nbytes, equal=_about_as_large)
+    return _areas(outlines, "even-odd", settings, race)
 
 
 def _about_as_many(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> bool:

@@ -21,7 +21,15 @@ import numpy as np
 
 from maskmill import Masks
 
-from . import rivals_annotations, rivals_codes, rivals_em, rivals_hashes, rivals_measures, rivals_patches
+from . import (
+    rivals_annotations,
+    rivals_codes,
+    rivals_em,
+    rivals_hashes,
+    rivals_measures,
+    rivals_patches,
+    rivals_polygons,
+)
 from .measure import Race, Settings, answer_itself
 
 Operation = Callable[..., tuple[Callable[[], Any], Callable[[Any], Any]]]
@@ -231,7 +239,8 @@ def _pycocotools() -> dict[str, Operation]:
         items = [{"size": size, "counts": counts[a:b]} for a, b in itertools.pairwise(offsets)]
         return lambda: M.frPyObjects(items, stack.height, stack.width), rles
 
-    return mask_functions(M) | rivals_patches.pycocotools(M, rles) | {"rle_to_string": to_string}
+    further = rivals_patches.pycocotools(M, rles) | rivals_polygons.pycocotools()
+    return mask_functions(M) | further | {"rle_to_string": to_string}
 
 
 def _faster_coco_eval() -> dict[str, Operation]:
@@ -471,6 +480,7 @@ def _opencv() -> dict[str, Operation]:
         "polygons_rasterize_even_odd": polygons,
         "polygons_simplify": simplify,
         "outlines_trace": trace,
+        **rivals_polygons.opencv(),
     }
 
 
@@ -563,6 +573,7 @@ def _skimage() -> dict[str, Operation]:
         "polygons_simplify": simplify,
         "outlines_trace": trace,
         **rivals_measures.scikit_image(),
+        **rivals_polygons.scikit_image(),
     }
 
 

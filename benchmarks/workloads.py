@@ -276,6 +276,35 @@ POLYGONS = (
 )
 
 
+class Outlines:
+    """One ring per mask, on images of any sizes."""
+
+    def __init__(self, polygons: Polygons, sizes: np.ndarray) -> None:
+        self.polygons, self.sizes = polygons, np.ascontiguousarray(sizes, np.int64)
+
+    def each(self) -> list[tuple[np.ndarray, tuple[int, int]]]:
+        sizes = map(tuple, self.sizes.tolist())
+        return [(rings[0], size) for rings, size in zip(self.polygons, sizes, strict=True)]
+
+
+def _emps(data: Path | None, n: int | None) -> Outlines:
+    """What people drew with VIA around particles on electron micrographs, or stars of as many vertices."""
+    if data is None:
+        rng = _rng(15)
+        rings = [[star(rng, int(rng.integers(6, 34)), 512, 680)] for _ in range(n or 11_323)]
+        return Outlines(Polygons.from_lists(rings), np.full((len(rings), 2), (512, 680)))
+    from .fill_rules import outlines, pictures
+
+    found = Outlines(*outlines(pictures(data / "via/emps")))
+    return Outlines(Polygons.from_lists(list(found.polygons)[:n]), found.sizes[:n])
+
+
+OUTLINES = (
+    Workload("100 of VIA", lambda data: _emps(data, 100), "via/emps", quick=True, small=True),
+    Workload("11,323 of VIA", lambda data: _emps(data, None), "via/emps"),
+)
+
+
 # Boxes
 
 
