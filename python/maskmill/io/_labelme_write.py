@@ -284,6 +284,8 @@ class _Shapes:
             return []
         if kind == BOX:
             x, y, w, h = self._dataset.instances["bbox"][row].tolist()
+            if np.isnan([x, y, w, h]).any():
+                return []
             return [("rectangle", [[x, y], [x + w, y + h]], None, {"role": "box"})]
         if row in self._painted:
             return self._of_mask(self._painted[row])

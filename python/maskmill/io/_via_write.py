@@ -257,6 +257,8 @@ class _Regions:
             return [({}, {})]
         if kind == BOX:
             x, y, w, h = self._rounded(self._dataset.instances["bbox"][i]).tolist()
+            if np.isnan([x, y, w, h]).any():
+                return [({}, {})]
             o = self._reading.offset
             return [(_named("rect", x=x - o, y=y - o, width=w, height=h), {ROLE: "box"})]
         if kind in (MASK, POLYGON):
@@ -417,9 +419,10 @@ def _project(said: dict[str, Any], entries: dict[str, Any], regions: _Regions, n
         "_via_data_format_version": "2.0.10",
         "_via_image_id_list": keys,
     }
-    made = {**said, "_via_img_metadata": entries} if said else new
-    made = {**{key: new[key] for key in ("_via_settings",) if key not in made}, **made}
-    attributes = made.get("_via_attributes", new["_via_attributes"])
+    made = {**said, "_via_img_metadata": entries} if "_via_img_metadata" in said else {**new, **said}
+    lacks = [key for key in ("_via_settings", "_via_attributes") if key not in made]  # VIA loads none without
+    made = {**made, **{key: new[key] for key in lacks}}
+    attributes = made["_via_attributes"]
     of_file = dict(attributes.get("file", {}))
     for entry in entries.values():
         for key in entry["file_attributes"]:
