@@ -137,6 +137,23 @@ def test_sizes_that_differ(rng):
         contrast_of_flakes(photo(rng), Masks.encode(np.ones((1, 5, 5), bool)), [1, 1, 1])
 
 
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        (np.zeros((120, 160), np.uint8), "expected a photo in colours of 8 bits, found uint8"),
+        (np.zeros((120, 160, 3), np.uint16), "expected a photo in colours of 8 bits, found uint16"),
+        (np.zeros((120, 161, 3), np.uint8), "expected 120 x 160 pixels, found"),
+    ],
+)
+def test_photos_that_cannot_be(layers, centres, picture, message):
+    dataset = read_source(layers / "masks").dataset
+    cv2.imwrite(str(layers / "images/1.png"), picture)
+    for call in (contrast, fit, lambda d: assign(d, centres), lambda d: classify(d, centres)):
+        with pytest.raises(FormatError, match=message) as error:
+            call(dataset)
+        assert "1.png" in str(error.value)
+
+
 def test_flat_field(rng):
     """Vignette goes; bright pixels are clipped; nothing divides by zero."""
     shade = np.linspace(0.5, 1, 160)[None, :, None]

@@ -28,6 +28,7 @@ from maskmill.studies.flakes.colours import (
     contrast_of_pixels,
     erode,
     photos_of,
+    read_photo,
     substrate,
 )
 from maskmill.studies.flakes.inputs import Progress, pictures_of
@@ -166,7 +167,7 @@ def fit(
         squares[category] += part.T @ part
 
     for i, photo in enumerate(photos_of(dataset, images)):
-        image = photo.read()
+        image = read_photo(dataset, i, photo)
         ground = background(image, way)
         if ground.usable:
             rows = dataset.rows_of_image(i)
@@ -328,7 +329,7 @@ def classify(
     for i, photo in enumerate(photos_of(dataset, images)):
         rows = dataset.rows_of_image(i)
         if len(rows):
-            image = photo.read()
+            image = read_photo(dataset, i, photo)
             ground = background(image, way)
             if ground.usable:
                 masks = dataset.masks[rows]
@@ -363,6 +364,8 @@ def segment(
 
     def work(stem: str) -> str:
         image = read_image(pictures[stem])
+        if image.ndim != 3:
+            raise FormatError(f"{pictures[stem]}: expected a photo in colours, found {image.shape}")
         ground = background(image, way)
         found = np.zeros(image.shape[:2], np.int64)
         if ground.usable:

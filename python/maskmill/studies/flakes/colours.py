@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check, _jobs
-from maskmill.dataset import Dataset, Table, objects
+from maskmill._files import FormatError
+from maskmill.dataset import Dataset, Reference, Table, objects
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import class_ids
 from maskmill.studies.flakes.inputs import Progress
@@ -313,12 +314,30 @@ def contrast(
     Raises
     ------
     FileNotFoundError, FormatError
-        If a photo is not there, or damaged.
+        If a photo is not there, or damaged, or of another size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import Dataset, Masks
+    >>> from maskmill.dataset import Reference
+    >>> from maskmill.studies.flakes import contrast
+    >>> def photo(path, field):
+    ...     image = np.full((40, 40, 3), 200, np.uint8)
+    ...     image[10:30, 10:30] = 150, 160, 180
+    ...     return image
+    >>> masks = Masks.encode(photo("", "")[..., 0] < 200)
+    >>> images = {"file_name": ["a.jpg"], "height": [40], "width": [40], "pixels": [Reference("a.jpg", "", photo)]}
+    >>> flakes, photos = contrast(Dataset(images, {"name": ["flake"]}, {"category": [0]}, masks))
+    >>> flakes["mean_r"].tolist(), flakes["n_eroded"].tolist(), photos["colour_r"].tolist()
+    ([-0.25], [196], [200.0])
     """
     photos = photos_of(dataset, images)
 
     def work(i: int) -> tuple[dict[str, NDArray[Any]], Background]:
-        image = photos[i].read() if flat is None else flat_field(photos[i].read(), flat)
+        image = read_photo(dataset, i, photos[i])
+        if flat is not None:
+            image = flat_field(image, flat)
         ground = background(image, way)
         colour = ground.colour if ground.usable else np.full(3, np.nan)
         return contrast_of_flakes(image, dataset.masks[dataset.rows_of_image(i)], colour), ground
@@ -336,7 +355,7 @@ def contrast(
     )
 
 
-def photos_of(dataset: Dataset, images: str | Path | None = None) -> list[Any]:
+def photos_of(dataset: Dataset, images: str | Path | None = None) -> list[Reference]:
     """A reference to the photo of each image, or FileNotFoundError."""
     from maskmill.io._parse import Images
 
@@ -349,6 +368,19 @@ def photos_of(dataset: Dataset, images: str | Path | None = None) -> list[Any]:
         if photo is None:
             raise FileNotFoundError(2, "no such photo", str(Path(images or "") / name))
     return found
+
+
+def read_photo(dataset: Dataset, i: int, photo: Reference) -> NDArray[np.uint8]:
+    """The photo of image i, red first; a FormatError if it has no colours, or another size than the annotations say."""
+    image = photo.read()
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] < 3:
+        raise FormatError(
+            f"{photo}: expected a photo in colours of 8 bits, found {image.dtype} {image.shape}"
+        )
+    size = int(dataset.images["height"][i]), int(dataset.images["width"][i])
+    if image.shape[:2] != size:
+        raise FormatError(f"{photo}: expected {size[0]} x {size[1]} pixels, found {image.shape[:2]}")
+    return image
 
 
 def _flake_table(dataset: Dataset, parts: Sequence[dict[str, NDArray[Any]]]) -> Table:

@@ -157,6 +157,20 @@ def evaluate(
     ------
     ValueError
         If the two are not on the same images or of the same classes, or a parameter is wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill import Dataset, Masks
+    >>> from maskmill.studies.flakes import evaluate
+    >>> dense = np.zeros((2, 40, 80), bool)
+    >>> dense[0, :30, :30], dense[1, :15, 60:75] = True, True
+    >>> images, classes = {"file_name": ["a.jpg"], "height": [40], "width": [80]}, {"name": ["flake"]}
+    >>> truth = Dataset(images, classes, {"category": [0, 0]}, Masks.encode(dense))
+    >>> found = Dataset(images, classes, {"category": [0], "score": [0.9]}, Masks.encode(dense[:1]))
+    >>> result = evaluate(truth, found)    # the flake of 225 pixels is ignored
+    >>> round(result.numbers["AP"], 3), result.images["ignored"].tolist()
+    (1.0, [1])
     """
     _check.choice(protocol, "protocol", PROTOCOLS)
     if min_area < 0 or max_dets < 1 or bootstrap < 0:

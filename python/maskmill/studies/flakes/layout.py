@@ -118,6 +118,22 @@ def build(
     -----
     Each file is written whole or not at all, the annotation files last. Given again after an interruption, it goes on:
     photos that are there are not copied again.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import cv2
+    >>> import numpy as np
+    >>> from maskmill.studies.flakes import build, read_source, validate
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> labels = np.zeros((40, 60), np.uint8)
+    >>> labels[5:25, 5:25], labels[5:15, 40:50] = 1, 2
+    >>> for name in ("images", "masks"):
+    ...     (folder / name).mkdir()
+    ...     _ = cv2.imwrite(str(folder / name / "a.png"), labels)
+    >>> report = build(read_source(folder / "masks"), folder / "WSe2")
+    >>> report.flakes, report.variants["200"]["dropped"], validate(folder / "WSe2").ok
+    (2, [2], True)
     """
     _check.choice(split, "split", _SPLITS)
     _check.choice(names, "names", NAMES)

@@ -142,6 +142,17 @@ def instances(
     -------
     Dataset
         Images in order of their names; flakes by class, then from left to right. Categories are the numbers found.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import numpy as np
+    >>> from maskmill.studies.flakes import instances
+    >>> from maskmill.studies.flakes.semantics import write_labels
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> write_labels(folder / "a.png", np.array([[1, 0, 3], [0, 1, 3]]))
+    >>> instances(folder).masks.area.tolist(), instances(folder, connectivity=8).masks.area.tolist()
+    ([1, 1, 2], [2, 2])
     """
     paths = list(pictures_of(Path(folder)).values())
     masks, classes, sizes = [], [], []
