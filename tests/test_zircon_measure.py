@@ -217,6 +217,11 @@ def test_clips(tmp_path):
     assert set(table["scale_from"]) == {".Align"}
     assert table["area"] == pytest.approx(grain.sum() * 2 * 299 / 150)
     assert not np.isnan(table["perimeter"]).any()
+    write_measurements(
+        measure(source, clips=tmp_path / "clips", shot=True, shots=[[1, 1]] * 2), tmp_path / "a.csv"
+    )
+    (row, _) = csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8-sig").splitlines())
+    assert (row["Status"], row["Parts"], row["Touches edge"], row["Area (µm^2)"]) == ("no grain", "", "", "")
     other = dataset([grain], names=["B.png"])
     with pytest.raises(FormatError, match=r"expected one B.json of the image 'B.png', found none"):
         measure(other, clips=tmp_path / "clips")

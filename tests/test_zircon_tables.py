@@ -109,6 +109,10 @@ def test_samples_by_pattern():
         )
     named = train.replace(images=train.images.with_columns(file_name=np.array(["dir/R33_7.png"], object)))
     assert tables(named, named, sample=r"^(\w+)_").breakdown["Sample"].tolist() == ["R33"]
+    clipped = train.replace(
+        images=train.images.with_columns(file_name=np.array(["R33/R33_FC-2.png"], object))
+    )
+    assert tables(clipped, clipped).breakdown["Sample"].tolist() == ["R33"]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("--reach is for --shot")
     if options.out.suffix.lower() != ".csv":
         raise ValueError(f"{options.out}: the table must be .csv")
-    given = {"images": options.images, "format": options.format}
+    given = {"images": options.images or options.clips, "format": options.format}
     table = measure(
         options.input,
         scale=options.scale,

@@ -20,7 +20,7 @@ and, of annotations:
 
 examples:
   maskmill zircon tables train/via_region_data.json val/via_region_data.json tables/ --scale 1.494
-  maskmill zircon tables train.json val.json tables/ --facilities published.csv --check published.csv
+  maskmill zircon tables train.json val.json tables/ --images clips/ --facilities published.csv --check published.csv
   maskmill zircon tables published.csv tables/       the sums of a published breakdown
 
 exit codes: 0 done, 2 wrong usage or a bad file, 3 done, but not as --check expects
@@ -51,6 +51,13 @@ def add_parser(steps: Any) -> None:
         help="with one group: the sample in a file name (default: what stands before -Spot)",
     )
     p.add_argument("--scale", type=float, metavar="UM", help="µm per pixel, where the annotations do not say")
+    p.add_argument(
+        "--images",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folders of the images, of both parts or of each, where they are not beside the annotations",
+    )
     p.add_argument("--check", type=Path, metavar="CSV", help="a breakdown to compare with")
     p.add_argument(
         "--plot", action="store_true", help="OUT/sizes.png, distributions of the sizes (needs matplotlib)"
@@ -66,7 +73,9 @@ def run(options: argparse.Namespace) -> int:
     if options.facilities is not None:
         known = read_breakdown(options.facilities)
         facility = dict(zip(known["Sample"].tolist(), known["Source facility"].tolist(), strict=True))
-    made = tables(*options.inputs, facility=facility, sample=options.sample, scale=options.scale)
+    made = tables(
+        *options.inputs, facility=facility, sample=options.sample, scale=options.scale, images=options.images
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     _write(made, options.out)
     if options.plot and made.content is not None:

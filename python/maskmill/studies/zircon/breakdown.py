@@ -66,6 +66,7 @@ def tables(
     facility: str | Mapping[str, str] = "",
     sample: str | None = None,
     scale: float | Mapping[str, float] | None = None,
+    images: Sequence[str | os.PathLike[str]] | None = None,
 ) -> Tables:
     """Make the tables of a training set.
 
@@ -76,10 +77,13 @@ def tables(
     facility : str or {sample: facility}
         Who made the images of all samples, or of each.
     sample : str, optional
-        A regular expression with one group, the sample's name in a file name. By default what stands before "-Spot",
-        "_Spot" or " Spot", or the attribute "sample" of an image.
+        A regular expression with one group, the sample's name in a file name. By default the attribute "sample" of an
+        image, else its folder where the name begins with it, as `clip` has it, else what stands before "-Spot",
+        "_Spot" or " Spot".
     scale : float or {sample: float}, optional
         µm per pixel, where the annotations do not say.
+    images : two paths, or one for both, optional
+        Folders of the images, where they are not beside the annotations.
 
     Raises
     ------
@@ -100,26 +104,33 @@ def tables(
             raise ValueError("validation must be given, or train be the path of a breakdown in CSV")
         made = read_breakdown(Path(train))
         return Tables(made, facility_summary(made), legacy_summary(made), None)
-    parts = {"training": _dataset(train), "validation": _dataset(validation)}
+    folders: list[Any] = [*images] if images else [None]
+    if len(folders) > 2:
+        raise ValueError(f"images must be one folder or two, not {len(folders)}")
+    parts = {"training": _dataset(train, folders[0]), "validation": _dataset(validation, folders[-1])}
     samples = {part: [_sample(row, sample) for row in dataset.images] for part, dataset in parts.items()}
     parts = {part: _scaled(dataset, samples[part], scale) for part, dataset in parts.items()}
     made = make_breakdown(parts, samples, facility)
     return Tables(made, facility_summary(made), legacy_summary(made), contents(parts, samples))
 
 
-def _dataset(source: Dataset | str | os.PathLike[str]) -> Dataset:
+def _dataset(source: Dataset | str | os.PathLike[str], images: Any) -> Dataset:
     from maskmill import io
 
-    return source if isinstance(source, Dataset) else io.read(source)
+    if isinstance(source, Dataset):
+        return source
+    return io.read(source) if images is None else io.read(source, images=Path(images))
 
 
 def _sample(image: dict[str, Any], pattern: str | None) -> str:
     known = (image["attributes"] or {}).get("sample")
     if pattern is None and isinstance(known, str) and known:
         return known
-    name = re.split(r"[\\/]", image["file_name"])[-1]
+    *folders, name = re.split(r"[\\/]", image["file_name"])
     if pattern is None:
-        found = sample_of(name)
+        found = (
+            folders[-1] if folders and re.match(re.escape(folders[-1]) + "[-_ ]", name) else sample_of(name)
+        )
     else:
         match = re.search(pattern, name)
         found = (match[1] if match and match.re.groups else "") or ""

@@ -151,6 +151,8 @@ def write_measurements(table: Table, path: Path) -> None:
     out.writerow(HEADINGS.values())
     for row in table:
         cells = {k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+        if row["status"] == "no grain":
+            cells |= dict.fromkeys(("edges", "holes", "components", "pixels"), "")
         out.writerow(cells[name] for name in HEADINGS)
     with written_whole(path) as file:
         file.write(text.getvalue().encode("utf-8-sig"))
