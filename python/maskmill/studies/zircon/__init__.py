@@ -10,6 +10,7 @@ clips                           `clip`: a picture for each shot; `sidecars` says
 places                          tables of shots and their windows, which the verbs hand on to each other
 sampling                        `sample`: shots whose windows do not overlap; `independent` finds the most there can be
 splits                          `split`: training, validation and other parts; `leaks` between them
+augmentation                    what a training does to clips: drawn by seed, name and epoch, and taken back
 headings                        names of columns of measurement tables, whatever became of their µ
 polygonize, legacy_polygons     `polygonize`: masks to polygons within limits; as the original saves them
 sources                         annotations in whatever form, scales of images, what lies beside clips
