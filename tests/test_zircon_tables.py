@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maskmill import Dataset, FormatError, Masks
 from maskmill.cli import main
@@ -130,6 +134,16 @@ def test_breakdowns_that_are_none(tmp_path, column, cell, expected):
     path = tmp_path / "a.csv"
     path.write_text(",".join(BREAKDOWN).replace("µ", "Âµ") + "\n" + ",".join(cells) + "\n", encoding="utf-8")
     with pytest.raises(FormatError, match=expected):
+        read_breakdown(path)
+
+
+@given(st.binary(max_size=200), st.integers(0, 300))
+def test_mangled_breakdowns(tmp_path_factory, rubbish, at):
+    """Rubbish anywhere: a table, or FormatError."""
+    text = ",".join(BREAKDOWN).encode() + b"\nBC01,ALC,268 x 268,1.494,31,6,404,90\n"
+    path = tmp_path_factory.getbasetemp() / "mangled.csv"
+    path.write_bytes(text[:at] + rubbish + text[at:])
+    with contextlib.suppress(FormatError):
         read_breakdown(path)
 
 

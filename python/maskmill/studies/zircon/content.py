@@ -168,11 +168,18 @@ def _marks(dataset: Dataset) -> Iterator[list[tuple[str, Any]]]:
         marks: list[tuple[str, Any]] = [("name", image["file_name"])] if image["file_name"] else []
         path = Path(image["pixels"].path) if image["pixels"] is not None else None
         if path is not None and path.is_file():
-            with open(path, "rb") as file:
-                marks.append(("picture", hashlib.file_digest(file, "sha256").digest()))
+            marks.append(("picture", _digest(path)))
         rows = dataset.rows_of_image(i)
         if len(rows):
             masks = dataset.masks[rows]
             runs = (masks.counts.tobytes(), masks.offsets.tobytes(), masks.sizes.tobytes())
             marks.append(("annotations", hashlib.sha256(b"|".join(runs)).digest()))
         yield marks
+
+
+def _digest(path: Path) -> bytes:
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            found.update(part)
+    return found.digest()
