@@ -259,6 +259,11 @@ def test_image_per_shot(tmp_path):
     done = split(tmp_path / "p", tmp_path / "s.csv", folders=tmp_path / "d")
     assert (done.counts(), done.leaks) == ({"NV01": {"train": 17, "val": 3}}, [])
     assert len(list((tmp_path / "d/val").iterdir())) == 3
+    for name in "AB":
+        (tmp_path / "b/scans" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / f"b/scans/{name}/Spot 1.png"), np.full((4, 4), ord(name), np.uint8))
+    split(tmp_path / "b", tmp_path / "s.csv", folders=tmp_path / "e")
+    assert sorted(path.name for path in (tmp_path / "e/train").iterdir()) == ["A_Spot 1.png", "B_Spot 1.png"]
     with pytest.raises(ValueError, match=r"group must be a column \(sample, shot, image, stratum\), not 'x'"):
         split(tmp_path / "p", tmp_path / "s.csv", group="x")
 

@@ -73,14 +73,13 @@ class Augmentation:
     def places(self, xy: ArrayLike) -> NDArray[np.float64]:
         """(N, 2) places in the picture to places in what comes out."""
         matrix = self.matrix()
-        moved: NDArray[np.float64] = floats(xy, 2, "xy") @ matrix[:, :2].T + matrix[:, 2]
-        return moved
+        return np.asarray(floats(xy, 2, "xy") @ matrix[:, :2].T + matrix[:, 2], np.float64)
 
     def back(self, xy: ArrayLike) -> NDArray[np.float64]:
         """(N, 2) places in what came out to places in the picture: the inverse of `places`."""
         matrix = self.matrix()
-        moved: NDArray[np.float64] = np.linalg.solve(matrix[:, :2], (floats(xy, 2, "xy") - matrix[:, 2]).T).T
-        return moved
+        moved = np.linalg.solve(matrix[:, :2], (floats(xy, 2, "xy") - matrix[:, 2]).T)
+        return np.asarray(moved.T, np.float64)
 
     def image(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """The picture, augmented; interpolated linearly, once.

@@ -13,6 +13,7 @@ from pathlib import Path
 from maskmill._files import FormatError, written_whole
 from maskmill.io._parse import safe_name
 from maskmill.studies.zircon._csv import Row, read_rows
+from maskmill.studies.zircon.clips import file_names
 from maskmill.studies.zircon.leaks import Leak, equal_images, overlapping_windows
 from maskmill.studies.zircon.places import write_json, write_table
 from maskmill.studies.zircon.scans import read_scans
@@ -292,14 +293,17 @@ def _copy(source: Path, folders: Path, rows: Sequence[Mapping[str, str]], parts:
                 f"{row['sample']} {row['shot']}: image: expected the picture to copy, found none"
             )
         picture = source / safe_name(row["image"], f"{row['sample']} {row['shot']}: image")
+        stem = picture.stem
+        if not stem.startswith(row["sample"]):  # as in folders of pictures, one for each sample
+            stem = f"{next(file_names([row['sample']]))}_{stem}"
         for part in parts:
-            if part != row["part"] and (folders / part / picture.name).exists():
-                raise ValueError(
-                    f"{folders / part / picture.name}: must not be there, as it is in {row['part']} now"
-                )
-        for path in [picture, *(picture.with_suffix(end) for end in (".json", ".pgw", ".tfw"))]:
-            if path == picture or path.is_file():
-                target = folders / row["part"] / path.name
+            other = folders / part / (stem + picture.suffix)
+            if part != row["part"] and other.exists():
+                raise ValueError(f"{other}: must not be there, as it is in {row['part']} now")
+        for end in (picture.suffix, ".json", ".pgw", ".tfw"):
+            path = picture.with_suffix(end)
+            if end == picture.suffix or path.is_file():
+                target = folders / row["part"] / (stem + end)
                 if target in targets:
                     raise FormatError(f"{path}: expected a name of its own, found {targets[target]}, too")
                 targets[target] = path
