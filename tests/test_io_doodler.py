@@ -430,7 +430,7 @@ def black(path: str, field: str) -> np.ndarray:
     return np.zeros((*map(int, field.split()), 3), np.uint8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), overlap=st.booleans())
 def test_the_report_says_what_pixels_say(tmp_path_factory, seed, overlap):
     """Instances of any form: what comes back as parts of classes is counted as a comparison of pixels counts it."""

@@ -117,7 +117,8 @@ def _print(fetched: Fetched) -> None:
     if fetched.error is not None:
         from maskmill.cli import sentence
 
-        print(f"maskmill fetch: {file.name}: {sentence(fetched.error)}", file=sys.stderr)
+        said = sentence(fetched.error)
+        print(f"maskmill fetch: {'' if file.name in said else f'{file.name}: '}{said}", file=sys.stderr)
     elif fetched.path is None:
         print(f"{file.name}: nothing to download; read {file.url} ({file.note})")
     else:
@@ -141,14 +142,15 @@ class _Bar:
             TransferSpeedColumn,
         )
 
+        console = Console(stderr=True, quiet=quiet)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True, quiet=quiet),
-            disable=quiet,
+            console=console,
+            disable=quiet or not console.is_terminal,
             transient=True,
         )
         self._what = ""

@@ -221,16 +221,18 @@ def read_probabilities(path: str, field: str) -> NDArray[np.float32]:
     return np.asarray((found.astype(np.float32) - low) / (high - low), np.float32)
 
 
-def highest_class(export: Export) -> int:
-    """Of all planes; reads them all, one after the other."""
+def classes_of(export: Export) -> list[int]:
+    """Those that occur, rising; of probabilities all. Reads all planes, one after the other."""
     if export.probabilities:
-        return export.channels
-    highest = max(int(read_classes(str(export.path), plane.field).max()) for plane in export.planes())
-    if highest > MAX_CLASSES:
-        raise FormatError(
-            f"{export.path}: {export.name}: expected classes up to {MAX_CLASSES:,}, found the value {highest:,}"
-        )
-    return highest
+        return list(range(1, export.channels + 1))
+    found: set[int] = set()
+    for plane in export.planes():
+        found.update(np.unique(read_classes(str(export.path), plane.field)).tolist())
+        if max(found) > MAX_CLASSES:
+            raise FormatError(
+                f"{export.path}: {export.name}: expected classes up to {MAX_CLASSES:,}, found the value {max(found):,}"
+            )
+    return sorted(found - {0})
 
 
 # Names of classes

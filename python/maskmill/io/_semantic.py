@@ -34,14 +34,13 @@ def read_rows(dataset: Dataset, reference: Reference) -> NDArray[np.int64]:
         raise ValueError(
             f"{reference}: must be an (H, W) label image, not {found.dtype} of shape {found.shape}"
         )
-    rows = np.zeros(found.shape, np.int64)
-    for row, number in enumerate(dataset.categories["id"].tolist(), 1):
-        rows[found == number] = row
-    rows[found == 0] = 0
-    unknown = found[(rows == 0) & (found != 0)]
-    if len(unknown):
-        raise ValueError(f"{reference}: must have ids of categories, not the value {unknown[0]}")
-    return rows
+    row_of = {int(number): row for row, number in enumerate(dataset.categories["id"], 1)} | {0: 0}
+    values, index = np.unique(found, return_inverse=True)
+    unknown = next((value for value in values.tolist() if value not in row_of), None)
+    if unknown is not None:
+        raise ValueError(f"{reference}: must have ids of categories, not the value {unknown}")
+    rows = np.asarray([row_of[value] for value in values.tolist()], np.int64)
+    return rows[index].reshape(found.shape)
 
 
 def painted(dataset: Dataset, i: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,7 +21,7 @@ from maskmill.dataset import Dataset, Reference, objects
 from maskmill.io._ilastik_export import (
     MAX_CLASSES,
     Export,
-    highest_class,
+    classes_of,
     open_export,
     read_classes,
     read_legend,
@@ -103,7 +103,7 @@ def read(
             export = open_export(file, dataset, axes)
             legend |= _legend(file, classes)
             rows += _of_export(export, Images(images, file.parent))
-            for number in range(1, highest_class(export) + 1):
+            for number in classes_of(export):
                 legend.setdefault(number, (f"Label {number}", None))
             said = {"dataset": export.name, "axes": export.axes, "axes_guessed": export.guessed}
             info[file.name] = {**said, "probabilities": export.probabilities}
@@ -174,8 +174,8 @@ def _of_project(
 ) -> tuple[list[dict[str, Any]], Legend, dict[str, Any]]:
     """Rows of images, classes, and what the project says of itself."""
     legend = _names_of(project)
-    highest = max((int(b.labels.max(initial=0)) for lane in project.lanes for b in lane.blocks), default=0)
-    for number in range(1, highest + 1):
+    drawn = {int(k) for lane in project.lanes for b in lane.blocks for k in np.unique(b.labels)}
+    for number in sorted(drawn - {0}):
         legend.setdefault(number, (f"Label {number}", None))
     pictures = Images(images, path.parent)
     rows = [row for lane in project.lanes for row in _of_lane(path, lane, pictures)]
