@@ -172,6 +172,12 @@ def test_a_border_that_rounding_blurs():
         assert (short["above (%)"], short["below (%)"], short["beyond (%)"]) == (50, 0, 50)
 
 
+def test_half_a_measurement_is_none():
+    pairs = Pairs.make([("A", "1", 10, 5, 11, math.nan, 1), ("A", "2", 10, 5, 11, 6, 1)], 1.0)
+    row = agreement(pairs).summary.row(0)
+    assert (row["n total"], row["n successful"], row["avg. short axis error (µm)"]) == (2, 1, 1)
+
+
 @given(st.lists(st.tuples(*[st.floats(1, 300)] * 4), min_size=2, max_size=30))
 def test_definitions(rows):
     pairs = Pairs.make([("A", str(i), *row, 1.0) for i, row in enumerate(rows)], 1.0)

@@ -59,7 +59,8 @@ class Pairs:
 
     @property
     def succeeded(self) -> NDArray[np.bool_]:
-        return np.asarray(self.measured[:, 0] > 0)
+        """Where there is a long axis above 0, and a short one."""
+        return np.asarray((self.measured[:, 0] > 0) & ~np.isnan(self.measured[:, 1]))
 
     def of(self, sample: str) -> Pairs:
         return self.take(self.sample == sample)
