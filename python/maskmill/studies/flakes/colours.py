@@ -98,12 +98,12 @@ def background(image: ArrayLike, way: str | Way = "training") -> Background:
     import cv2
 
     way = way_of(way)
-    bgr = _bgr(image)
-    modes, parts = _bands(bgr, way)
+    planes = [np.ascontiguousarray(plane) for plane in np.moveaxis(_bgr(image), 2, 0)]
+    modes, parts = _bands(planes, way)
     every = cv2.bitwise_and(cv2.bitwise_and(parts[0], parts[1]), parts[2])
     masks = [every] * 3 if way.joint else parts
     pixels = np.array([cv2.countNonZero(mask) for mask in masks])
-    colour = np.array([cv2.mean(np.ascontiguousarray(bgr[..., c]), mask)[0] for c, mask in enumerate(masks)])
+    colour = np.array([cv2.mean(plane, mask)[0] for plane, mask in zip(planes, masks, strict=True)])
     share = cv2.countNonZero(every) / max(every.size, 1)
     return Background(colour, np.array(modes), pixels, share, _warning(colour, share))
 
@@ -111,7 +111,7 @@ def background(image: ArrayLike, way: str | Way = "training") -> Background:
 def substrate(image: ArrayLike, way: str | Way = "training", *, most: int = 10_000) -> NDArray[np.uint8]:
     """(P, 3) blue, green, red of pixels that are background in all channels: at most so many, evenly spaced."""
     bgr = _bgr(image)
-    _, parts = _bands(bgr, way_of(way))
+    _, parts = _bands([np.ascontiguousarray(plane) for plane in np.moveaxis(bgr, 2, 0)], way_of(way))
     index = np.flatnonzero(parts[0] & parts[1] & parts[2])
     index = index[:: max(1, -(-len(index) // most))]
     pixels: NDArray[np.uint8] = bgr[index // bgr.shape[1], index % bgr.shape[1]]
@@ -126,15 +126,13 @@ def way_of(way: str | Way) -> Way:
     return way
 
 
-def _bands(bgr: NDArray[np.uint8], way: Way) -> tuple[list[int], list[NDArray[np.uint8]]]:
+def _bands(planes: Sequence[NDArray[np.uint8]], way: Way) -> tuple[list[int], list[NDArray[np.uint8]]]:
     """Of each channel the most frequent grey value, and where the background is: 255 there, else 0."""
     import cv2
 
     modes, parts = [], []
-    for channel in range(3):
-        plane = np.ascontiguousarray(bgr[..., channel])
-        counts = np.bincount(plane.ravel(), minlength=256)
-        mode = LOWEST + int(np.argmax(counts[LOWEST : HIGHEST + 1]))
+    for plane in planes:
+        mode = LOWEST + int(np.argmax(_histogram(plane)[LOWEST : HIGHEST + 1]))
         low, high = mode - way.band, mode + way.band
         if way.clamp:
             low, high = max(low, LOWEST), min(high, HIGHEST)
@@ -144,6 +142,15 @@ def _bands(bgr: NDArray[np.uint8], way: Way) -> tuple[list[int], list[NDArray[np
         modes.append(mode)
         parts.append(np.asarray(part))
     return modes, parts
+
+
+def _histogram(plane: NDArray[np.uint8]) -> NDArray[Any]:
+    """(256,) how often each grey value is there."""
+    import cv2
+
+    if plane.size < 1 << 24:  # OpenCV counts in single precision
+        return np.asarray(cv2.calcHist([plane], [0], None, [256], [0, 256])).ravel()
+    return np.bincount(plane.ravel(), minlength=256)
 
 
 def _warning(colour: NDArray[np.float64], share: float) -> str:
