@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
@@ -123,7 +124,7 @@ def mutated_json(content: Any, more: tuple[Any, ...] = ()) -> st.SearchStrategy[
             elif kind == 1 and isinstance(holder, list):
                 holder.append(holder[key])
             else:
-                holder[key] = hostile[rng.integers(0, len(hostile))]
+                holder[key] = copy.deepcopy(hostile[rng.integers(0, len(hostile))])
             if not made:
                 break
         return made

@@ -368,6 +368,12 @@ def test_via_1_becomes_via_2(tmp_path):
 # Writing other data sets
 
 
+def test_attributes_that_json_hardly_holds(tmp_path):
+    before = entry(region("point", {"n": 10**30, "t": "\ud800"}, cx=1, cy=1), more=float("nan"))
+    found = io.read(put(tmp_path, project(before)), sizes=SIZES)
+    assert io.write(found, tmp_path / "b.json", "via").attributes_lost == 0
+
+
 def test_masks_with_holes_and_parts(tmp_path):
     full = np.ones((9, 11), bool)
     dataset = from_arrays(

@@ -24,7 +24,7 @@ from maskmill.dataset.shapes import (
     RECTANGLE,
 )
 from maskmill.io._labelme_shapes import NOTE, UNITED, drawn, note_of, shapes_of
-from maskmill.io._parse import unique_stems
+from maskmill.io._parse import load_json, unique_stems
 from maskmill.masks import Masks
 from maskmill.polygons import RULES, Polygons
 
@@ -92,13 +92,9 @@ def write(
 
 
 def _save(file: Path, content: dict[str, Any]) -> None:
-    import orjson
-
     file.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(file) as opened:
-        opened.write(
-            orjson.dumps(content, default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-        )
+        opened.write(dump_json(content, indent=True))
 
 
 # Images
@@ -150,8 +146,6 @@ def _relative(image: dict[str, Any], file: Path) -> str:
 
 def _embedded(image: dict[str, Any], embed: bool) -> str | None:
     """The picture's file as base64, where it was embedded or is to be."""
-    from maskmill.io._parse import load_json
-
     pixels = image["pixels"]
     if pixels is None or not Path(pixels.path).is_file():
         return None

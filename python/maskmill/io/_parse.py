@@ -19,7 +19,7 @@ from maskmill.dataset import Dataset, Reference
 from maskmill.dataset.sizes import image_size
 from maskmill.io.images import IMAGE_SUFFIXES, read_image
 
-__all__ = ["Images", "load_json", "load_text", "parse_json", "safe_name"]
+__all__ = ["Images", "dump_json", "load_json", "load_text", "parse_json", "safe_name"]
 
 MAX_SIDE = 1 << 24
 """Sides of images above this are taken for mistakes (the largest scanners give a million pixels)."""
@@ -66,6 +66,22 @@ def parse_json(data: bytes, where: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{where}: expected JSON ({error})") from None
+
+
+def dump_json(content: Any, *, indent: bool = False) -> bytes:
+    """JSON text, compact unless it is for people; what JSON has no word for becomes text."""
+    import orjson
+
+    options = orjson.OPT_SERIALIZE_NUMPY | (orjson.OPT_INDENT_2 if indent else 0)
+    try:
+        return orjson.dumps(content, default=str, option=options)
+    except TypeError:  # integers of more than 64 bits, halves of characters
+        layout: dict[str, Any] = {"indent": 2} if indent else {"separators": (",", ":")}
+        return json.dumps(content, default=_plain, **layout).encode()
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 
 # Fields. `where` is the file and the item, such as "a.json: images[3]"; the field's name is added to it.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from maskmill._files import written_whole
 from maskmill.dataset import Dataset
-from maskmill.io._parse import Images, keep_unknown
+from maskmill.io._parse import Images, dump_json, keep_unknown
 from maskmill.io._via_regions import (
     BOX,
     CIRCLE,
@@ -90,8 +90,6 @@ def write(
     """
     if layout not in (None, "project", "annotations"):
         raise ValueError(f"layout must be 'project' or 'annotations', not {layout!r}")
-    import orjson
-
     reading = Reading(polylines, rule, float(offset), default_class)
     said = dataset.info.get("via", {})
     layout = layout or ("annotations" if said.get("layout") == "annotations" else "project")
@@ -100,9 +98,8 @@ def write(
     regions = _Regions(dataset, definitions, reading, class_attribute, decimals)
     entries, rows = _entries(dataset, regions, Images(images, path.parent))
     content = entries if layout == "annotations" else _project(project, entries, regions, path.stem)
-    options = orjson.OPT_SERIALIZE_NUMPY | (orjson.OPT_INDENT_2 if indent else 0)
     with written_whole(path) as file:
-        file.write(orjson.dumps(content, default=str, option=options))
+        file.write(dump_json(content, indent=indent))
     return rows
 
 

@@ -178,6 +178,7 @@ def _load(path: Path) -> Entries:
     content = mapping(load_json(path), str(path))
     if "_via_img_metadata" in content:
         attributes = mapping(content.get("_via_attributes", {}), f"{path}: _via_attributes")
+        _definitions(attributes.get("file", {}), f"{path}: _via_attributes.file")
         return Entries(
             "project",
             mapping(content["_via_img_metadata"], f"{path}: _via_img_metadata"),
