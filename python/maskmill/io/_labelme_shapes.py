@@ -108,6 +108,8 @@ def _one(shape: dict[str, Any], size: tuple[int, int], rule: str, where: str) ->
     wanted = _POINTS.get(kind)
     if wanted is not None and len(points) != wanted:
         raise wrong(f"{where}.points", f"{wanted} points of a {name}", points.tolist())
+    if kind == POLYLINE and len(points) < 2:
+        raise wrong(f"{where}.points", "2 points of a linestrip, or more", points.tolist())
     rule = note.get("rule") or rule
     if kind == MASK:
         return Drawn(MASK, rule, [], _patch(shape, points, size, where))
@@ -116,8 +118,6 @@ def _one(shape: dict[str, Any], size: tuple[int, int], rule: str, where: str) ->
     if kind == POLYGON or rule != "labelme" or 0 in size:
         return Drawn(kind, rule, [points])
     low, high = np.maximum(points.min(0), 0), np.minimum(points.max(0), size[::-1])
-    if kind == POLYLINE and len(points) < 2:
-        raise wrong(f"{where}.points", "2 points of a linestrip, or more", points.tolist())
     reach = np.hypot(*(points[1] - points[0])) if kind == CIRCLE else 0.0
     extent = np.minimum(np.maximum(high - low, 0) + 2 * reach + 50, size[::-1])
     if extent.prod() > MAX_PAINTED:

@@ -24,7 +24,7 @@ from maskmill.dataset.shapes import (
     RECTANGLE,
 )
 from maskmill.io._labelme_shapes import NOTE, UNITED, drawn, note_of, shapes_of
-from maskmill.io._parse import load_json, unique_stems
+from maskmill.io._parse import dump_json, load_json, unique_stems
 from maskmill.masks import Masks
 from maskmill.polygons import RULES, Polygons
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Reference, Shapes, objects
+from maskmill.dataset.shapes import BOX
 from maskmill.io._labelme_shapes import NOTE, drawn, note_of, shapes_of
 from maskmill.io._labelme_write import write
 from maskmill.io._parse import (
@@ -285,7 +286,7 @@ def _instances(row: dict[str, Any], shapes: list[Any], file: str, rule: str) -> 
         picture.label.append(label)
         picture.crowd.append(label == IGNORE or note.get("crowd") is True)
         picture.score.append(np.nan if score is None else number(score, f"{where}.{NOTE}.score"))
-        picture.bbox.append(_box(made[-1].rings) if note.get("role") == "box" else [np.nan] * 4)
+        picture.bbox.append(_box(made[-1].rings) if made[-1].kind == BOX else [np.nan] * 4)
         picture.attributes.append(_attributes(group[0], note, where))
         picture.raw.append(group)
     picture.shapes = shapes_of(made, size)
