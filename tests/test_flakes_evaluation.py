@@ -251,7 +251,7 @@ def test_other_images_or_classes():
     other = Dataset(
         {"id": [2], "file_name": ["a"], "height": [60], "width": [60]}, truth.categories, {}, Masks.empty()
     )
-    with pytest.raises(ValueError, match="predictions must be on the images of the truth"):
+    with pytest.raises(ValueError, match="predictions must have the images of the truth"):
         evaluate(truth, other)
     other = Dataset(truth.images, {"id": [1], "name": ["one"]}, {}, Masks.empty())
     with pytest.raises(ValueError, match="predictions must have the classes of the truth"):
@@ -262,6 +262,8 @@ def test_command(rng, tmp_path, capsys):
     truth, predicted = boxes(rng)
     write_annotations(truth, tmp_path / "t.json")
     write_results(predicted, tmp_path / "r.json")
+    of_files = evaluate(tmp_path / "t.json", tmp_path / "r.json")
+    assert of_files.to_json() == evaluate(truth, predicted).to_json()
     command = [
         "flakes",
         "evaluate",

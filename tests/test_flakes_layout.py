@@ -103,6 +103,20 @@ def test_names(masks, tmp_path):
     assert names("u/G", names="keep") == {"a.jpg": "a", "b.jpg": "b", "c.jpg": "c"}
 
 
+def test_paths_and_data_sets(masks, tmp_path):
+    """Whatever a source is given as, the layout is the same."""
+    source = read_source(masks)
+    for i, given in enumerate((masks, source.dataset, source)):
+        build(given, tmp_path / f"{i}/G")
+    first, *others = (
+        {str(path.relative_to(tmp_path / i)): path.read_bytes() for path in (tmp_path / i).rglob("*.*")}
+        for i in "012"
+    )
+    assert others == [first, first]
+    path = tmp_path / "0/G/RLE_annotations/train_annotations_full.json"
+    assert len(semantic(path, tmp_path / "s")) == 3
+
+
 def test_links(masks, tmp_path):
     build(read_source(masks), tmp_path / "G", names="keep", link=True)
     assert (tmp_path / "G/train_images/a.jpg").samefile(tmp_path / "raw/images/a.jpg")

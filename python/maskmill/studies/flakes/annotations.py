@@ -38,6 +38,11 @@ def read_annotations(path: str | os.PathLike[str]) -> Dataset:
     return dataset_of_file(file)
 
 
+def annotations_of(source: Dataset | str | os.PathLike[str]) -> Dataset:
+    """A data set as it is, or what `read_annotations` reads."""
+    return source if isinstance(source, Dataset) else read_annotations(source)
+
+
 def dataset_of_file(file: coco_json.CocoFile) -> Dataset:
     """`read_annotations`, of a file that has been read."""
     for name in ("id", "image_id", "category_id", "segmentation"):

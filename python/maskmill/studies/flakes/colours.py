@@ -20,7 +20,7 @@ from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Reference, Table, objects
 from maskmill.masks import Masks
 from maskmill.studies.flakes.annotations import class_ids
-from maskmill.studies.flakes.inputs import Progress
+from maskmill.studies.flakes.inputs import Progress, source_of
 
 CHANNELS = ("b", "g", "r")
 MIN_SHARE = 0.2
@@ -293,7 +293,7 @@ def _median(values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
 
 
 def contrast(
-    dataset: Dataset,
+    source: Dataset | str | Path,
     images: str | Path | None = None,
     *,
     way: str | Way = "training",
@@ -304,9 +304,9 @@ def contrast(
 
     Parameters
     ----------
-    dataset : Dataset
+    source : Dataset, or path that `inputs.read_source` reads
     images : folder of the photos, optional
-        By default where the data set says (`images["pixels"]`).
+        By default where the source says.
     way : as in `background`
     flat : (H, W, 3) image of nothing but substrate, optional
         Applied to each photo by `flat_field`.
@@ -339,6 +339,7 @@ def contrast(
     >>> flakes["mean_r"].tolist(), flakes["n_eroded"].tolist(), photos["colour_r"].tolist()
     ([-0.25], [196], [200.0])
     """
+    dataset = source if isinstance(source, Dataset) else source_of(source, images).dataset
     photos = photos_of(dataset, images)
 
     def work(i: int) -> tuple[dict[str, NDArray[Any]], Background]:

@@ -6,6 +6,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from maskmill.io.maskterial import SCALE
 from maskmill.masks import Masks
 from maskmill.pycocotools.coco import COCO
 from maskmill.pycocotools.cocoeval import COCOeval
-from maskmill.studies.flakes.annotations import without_classes
+from maskmill.studies.flakes.annotations import annotations_of, without_classes
+from maskmill.studies.flakes.predictions import read_results
 
 EDGES = (100, 200, 400)
 """µm², between bins."""
@@ -115,8 +117,8 @@ def area_bins(
 
 
 def evaluate(
-    truth: Dataset,
-    predictions: Dataset,
+    truth: Dataset | str | Path,
+    predictions: Dataset | str | Path,
     *,
     protocol: str = "ignore",
     min_area: int = 300,
@@ -133,10 +135,10 @@ def evaluate(
 
     Parameters
     ----------
-    truth : Dataset
-        Of a `_full` file.
-    predictions : Dataset
-        On the same images, with scores; `predictions.read_results` reads them.
+    truth : Dataset, or path of an annotation file
+        Best a `_full` one.
+    predictions : Dataset, or path of COCO results
+        On the same images, with scores.
     protocol : {"ignore", "original"}
         "ignore": flakes below `min_area` are neither missed nor false: true ones are ignored, and so are predicted ones
         that match nothing. "original": as MaskTerial, with the truth of a `_300` file and all predictions; a correct
@@ -177,10 +179,12 @@ def evaluate(
         raise ValueError(
             f"min_area, max_dets and bootstrap must not be {min_area}, {max_dets} and {bootstrap}"
         )
-    if truth.images["id"].tolist() != predictions.images["id"].tolist():
-        raise ValueError("predictions must be on the images of the truth")
-    if truth.categories["id"].tolist() != predictions.categories["id"].tolist():
-        raise ValueError("predictions must have the classes of the truth")
+    truth = annotations_of(truth)
+    if not isinstance(predictions, Dataset):
+        predictions = read_results(predictions, truth)
+    for name, column in (("images", "images"), ("classes", "categories")):
+        if getattr(truth, column)["id"].tolist() != getattr(predictions, column)["id"].tolist():
+            raise ValueError(f"predictions must have the {name} of the truth")
     if class_agnostic:
         truth, predictions = without_classes(truth), without_classes(predictions)
     least = min_area if protocol == "ignore" else 0
@@ -192,16 +196,9 @@ def evaluate(
             f"{name} ({number})" for name, number in zip(names, truth.categories["id"], strict=True)
         )
     confusion, images = _matched(truth, predictions, least, threshold)
-    per_class = {}
-    for k, number in enumerate(ev.params.catIds):
-        name = names[truth.categories["id"].tolist().index(number)]
-        numbers = _numbers(ev, bins, slice(k, k + 1))
-        per_class[name] = {
-            f"{key}_{name}": v for key, v in numbers.items() if not key.startswith(("AP75", "AR75"))
-        }
     return FlakeEvaluation(
         _numbers(ev, bins),
-        per_class,
+        _per_class(ev, bins, dict(zip(truth.categories["id"].tolist(), names, strict=True))),
         confusion,
         names,
         images,
@@ -313,6 +310,20 @@ def _numbers(ev: Any, bins: dict[str, tuple[int, int]], k: slice = slice(None)) 
         for a, name in enumerate(bins):
             part = values[..., a]
             found[_name(key, name)] = float(part[part > -1].mean()) if (part > -1).any() else float("nan")
+    return found
+
+
+def _per_class(
+    ev: Any, bins: dict[str, tuple[int, int]], names: dict[int, str]
+) -> dict[str, dict[str, float]]:
+    """AP50, AR50, AP and AR of each class, by its name."""
+    found = {}
+    for k, number in enumerate(ev.params.catIds):
+        name = names[int(number)]
+        numbers = _numbers(ev, bins, slice(k, k + 1))
+        found[name] = {
+            f"{key}_{name}": v for key, v in numbers.items() if not key.startswith(("AP75", "AR75"))
+        }
     return found
 
 

@@ -81,6 +81,17 @@ def read_source(
     return usable(formats.read(place, format, **options))
 
 
+def source_of(
+    source: Source | Dataset | str | Path, images: str | Path | None = None, progress: Progress | None = None
+) -> Source:
+    """A source as it is, of a data set, or what `read_source` reads."""
+    if isinstance(source, Source):
+        return source
+    if isinstance(source, Dataset):
+        return usable(source)
+    return read_source(source, images, progress=progress)
+
+
 def _only_pictures(folder: Path) -> bool:
     return folder.is_dir() and all(
         entry.suffix.lower() == ".png" for entry in folder.iterdir() if not entry.name.startswith(".")

@@ -29,7 +29,7 @@ from maskmill.studies.flakes.annotations import (
     without_classes,
     write_annotations,
 )
-from maskmill.studies.flakes.inputs import Progress, Source, is_file
+from maskmill.studies.flakes.inputs import Progress, Source, is_file, source_of
 from maskmill.studies.flakes.semantics import OVERLAPS, semantic
 
 NAMES = {"uuid5": 0, "uuid4": 1, "keep": 2}
@@ -68,8 +68,9 @@ class BuildReport:
 
 
 def build(
-    source: Source,
+    source: Source | Dataset | str | Path,
     folder: str | Path,
+    images: str | Path | None = None,
     *,
     split: str = "train",
     rejected: Sequence[Mapping[str, Any]] = (),
@@ -88,10 +89,12 @@ def build(
 
     Parameters
     ----------
-    source : Source
-        `inputs.read_source` makes one of what there is.
+    source : path, Dataset or Source
+        A folder of label images or annotations, as `inputs.read_source` reads them, or what is read already.
     folder : path
         The material's, such as `GrapheneH`; may have the other split already.
+    images : path, optional
+        Folder of the photos; by default where the source says.
     split : {"train", "test"}
     rejected : flakes that are of no class by their contrast (`classes.assign`), for the report
     classes : mapping, optional
@@ -124,14 +127,14 @@ def build(
     >>> import pathlib, tempfile
     >>> import cv2
     >>> import numpy as np
-    >>> from maskmill.studies.flakes import build, read_source, validate
+    >>> from maskmill.studies.flakes import build, validate
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> labels = np.zeros((40, 60), np.uint8)
     >>> labels[5:25, 5:25], labels[5:15, 40:50] = 1, 2
     >>> for name in ("images", "masks"):
     ...     (folder / name).mkdir()
     ...     _ = cv2.imwrite(str(folder / name / "a.png"), labels)
-    >>> report = build(read_source(folder / "masks"), folder / "WSe2")
+    >>> report = build(folder / "masks", folder / "WSe2")
     >>> report.flakes, report.variants["200"]["dropped"], validate(folder / "WSe2").ok
     (2, [2], True)
     """
@@ -139,6 +142,7 @@ def build(
     _check.choice(names, "names", NAMES)
     _check.choice(overlap, "overlap", OVERLAPS)
     target = Path(folder)
+    source = source_of(source, images, progress)
     dataset, numbers = numbered_classes(source.dataset, classes)
     photos: list[Reference] = dataset.images["pixels"].tolist()
     new = new_names(dataset.images["file_name"].tolist(), photos, target.name, split, names, seed)

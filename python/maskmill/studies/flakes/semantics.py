@@ -14,7 +14,7 @@ from maskmill.dataset import Dataset
 from maskmill.io._labels import read_values, write_values
 from maskmill.io._palette import write_indexed
 from maskmill.masks import Masks
-from maskmill.studies.flakes.annotations import class_ids, of_masks, with_classes
+from maskmill.studies.flakes.annotations import annotations_of, class_ids, of_masks, with_classes
 from maskmill.studies.flakes.inputs import Progress, pictures_of
 
 OVERLAPS = {"order": 0, "small": 1, "error": 2}
@@ -52,7 +52,7 @@ def paint(
 
 
 def semantic(
-    dataset: Dataset,
+    source: Dataset | str | Path,
     folder: str | Path,
     *,
     min_area: int = 200,
@@ -64,6 +64,8 @@ def semantic(
 
     Parameters
     ----------
+    source : Dataset, or path of an annotation file
+    folder : where to write
     min_area : flakes of fewer pixels are left out
     overlap : as in `paint`
     palette : bool
@@ -75,6 +77,7 @@ def semantic(
         If flakes overlap and must not, or two images have one stem; names the image.
     """
     _check.choice(overlap, "overlap", OVERLAPS)
+    dataset = annotations_of(source)
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     names = dataset.images["file_name"].tolist()
