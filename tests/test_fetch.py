@@ -535,3 +535,41 @@ class TestKill:
             process.kill()
             process.wait()
         assert get(web, tmp_path, "Real_WS2")[0].new
+
+
+def test_an_endless_file_does_not_fill_the_disk(tmp_path, web, large, monkeypatch):
+    web.fault = lambda path, before: "chunked"
+    left = iter(range(1 << 29, 0, -(1 << 25)))  # as if 32 MiB were written by each block
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(left)}))
+    with pytest.raises(FetchError, match=r"p needs 268,435,456 bytes more, and the disk has 2"):
+        resuming(tmp_path / "p")(f"{web.url}/large.bin", str(tmp_path / "out"))
+
+
+def test_a_disk_that_is_full_after_all(tmp_path, web, large, monkeypatch):
+    class Full:
+        def __init__(self, *_: object):
+            self.file = open(tmp_path / "p", "wb")  # noqa: SIM115
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_: object):
+            self.file.close()
+
+        def seek(self, at: int):
+            pass
+
+        def write(self, block: bytes):
+            if self.file.tell() > 500_000:
+                raise OSError(28, "No space left on device")
+            self.file.write(block)
+
+    monkeypatch.setattr("maskmill.fetch.download.open", Full, raising=False)
+    with pytest.raises(
+        FetchError, match=r"the disk is full; 5\d\d,\d\d\d bytes are kept: give the command again"
+    ):
+        resuming(tmp_path / "p")(f"{web.url}/large.bin", str(tmp_path / "out"))
+    monkeypatch.undo()
+    resuming(tmp_path / "p")(f"{web.url}/large.bin", str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == large.read_bytes()
+    assert len(web.ranges) == 1

@@ -277,6 +277,18 @@ class TestSizes:
         refuse(archive, "a zip archive with a table of contents of")
 
 
+def test_a_member_before_the_file(tmp_path):
+    archive = make(tmp_path / "a.zip", {"x": b"content"})
+    data = bytearray(archive.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    struct.pack_into("<I", data, end + 16, 1 << 20)  # where the table of contents is said to begin
+    archive.write_bytes(data)
+    with pytest.raises(
+        FormatError, match=r"a\.zip: (a zip archive with a member at byte -|not a readable zip)"
+    ):
+        unzip(archive, tmp_path)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     changes=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6),

@@ -98,6 +98,11 @@ class _SmallReads(io.FileIO):
             )
         return super().read(size)
 
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and not 0 <= offset < 1 << 63:
+            raise FormatError(f"{os.fspath(self.name)}: a zip archive with a member at byte {offset}")
+        return super().seek(offset, whence)
+
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:

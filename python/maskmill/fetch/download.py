@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -24,6 +25,8 @@ Progress = Callable[[int, int], None]
 """Called with the bytes that are there and the bytes of the whole; 0 where that is not known."""
 
 _BLOCK = 1 << 16
+_RESERVE = 1 << 28
+"""Bytes of the disk that a file of unknown size leaves free."""
 
 
 class FetchError(OSError):
@@ -109,6 +112,10 @@ class Resuming:
                     if failures > self.retries:
                         raise FetchError(f"{error}{self._kept()}") from None
                     time.sleep(error.wait or min(60.0, self.pause * 2 ** (failures - 1)))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    raise FetchError(f"{self.part.parent}: the disk is full{self._kept()}") from None
         os.replace(self.part, output_file)
         self._state.unlink()
 
@@ -138,10 +145,13 @@ class Resuming:
 
     def _take(self, answer: requests.Response, version: _Version, have: int) -> None:
         """Write the body behind the first `have` bytes."""
-        check_space(self.part.parent, version.size - have, self.part.name.removesuffix(".part"))
+        name = self.part.name.removesuffix(".part")
+        check_space(self.part.parent, version.size - have, name)
         with open(self.part, "r+b" if have else "wb") as file:
             file.seek(have)
             for block in answer.iter_content(_BLOCK):
+                if version.size < 0:
+                    check_space(self.part.parent, _RESERVE, name)
                 file.write(block)
                 have += len(block)
                 self._progress(have, max(0, version.size))
@@ -182,7 +192,9 @@ def check_space(folder: Path, needed: int, name: str) -> None:
 
 def _continues(answer: requests.Response, version: _Version, have: int) -> bool:
     """Whether an answer of a part is the part that was asked for, of the same file."""
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("Content-Range", ""))
+    found = re.fullmatch(
+        r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", answer.headers.get("Content-Range", "")
+    )
     if answer.status_code != 206 or found is None:
         return False
     first, last, size = found.groups()
@@ -195,7 +207,7 @@ def _version_of(answer: requests.Response, url: str) -> _Version:
     length = answer.headers.get("Content-Length", "")
     return _Version(
         url,
-        int(length) if length.isdecimal() else -1,
+        int(length) if re.fullmatch("[0-9]{1,18}", length) else -1,
         answer.headers.get("ETag", ""),
         answer.headers.get("Last-Modified", ""),
     )
@@ -221,7 +233,7 @@ def _check(answer: requests.Response, url: str) -> None:
     if status == 429 or status >= 500:
         error = _Interrupted(f"{url}: {host} has a fault of its own ({status}): try again later")
         wait = answer.headers.get("Retry-After", "")
-        error.wait = min(60.0, float(wait)) if wait.isdecimal() else None
+        error.wait = min(60.0, float(wait)) if re.fullmatch("[0-9]{1,9}", wait) else None
         raise error
     if status in (404, 410):
         raise FetchError(
