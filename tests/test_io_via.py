@@ -11,11 +11,14 @@ import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from annotated import a_ring, from_arrays, mutated, mutated_json, reads_or_says_why, sizes_of
+from annotated import a_ring, from_arrays, mutated, mutated_json, reads_or_says_why
 from maskmill import Dataset, FormatError, Masks, io
 from maskmill.dataset import ShapesBuilder
 from maskmill.io import via
+from reference import properties
 
 
 def region(name=None, attributes=None, **shape):
@@ -642,21 +645,52 @@ def test_emps_regions_against_the_authors_label_maps(data, tmp_path):
     assert mean[0.5] > 0.95 > 0.94 > mean[0.0]
 
 
-def test_round_trips_of_all_real_files(data, official, tmp_path):
-    """VIA, COCO and back: no pixel changes, no class, no attribute."""
-    names = ("unit_test_annotation2.json", "sherlock_ep01_tracks_FRCNN.json", "unit_test_annotation1.csv")
-    sets = [io.read(official / name) for name in names]
-    big = [
-        d.replace(images=d.images.with_columns(height=np.full(len(d), 600), width=np.full(len(d), 800)))
-        for d in sets
-    ]
-    for dataset in (*big, emps(data, tmp_path)):
-        report = io.write(dataset, tmp_path / "c.json", "coco")
-        assert report.masks_kept, report
-        coco = io.read(tmp_path / "c.json")
-        report = io.write(coco, tmp_path / "v.json", "via")
-        assert report.masks_kept, report
-        assert report.attributes_lost == 0
-        again = io.read(tmp_path / "v.json", sizes=sizes_of(dataset))
-        assert again.masks == dataset.masks
-        assert again.category_names == dataset.category_names
+@pytest.mark.parametrize(
+    "name", ["annotation2.json", "tracks_FRCNN.json", "annotation1.csv", "tracks_FRCNN.csv", "emps"]
+)
+def test_round_trips_of_all_real_files(data, official, tmp_path, name):
+    """VIA, COCO, labelme and back: no pixel changes, no class, no attribute."""
+    pytest.importorskip("PIL")
+    if name == "emps":
+        dataset = emps(data, tmp_path)
+        dataset = dataset.take(np.arange(0, len(dataset), 4))
+    else:
+        found = io.read(next(official.glob(f"*{name}")))
+        n = len(found)
+        dataset = found.replace(
+            images=found.images.with_columns(height=np.full(n, 600), width=np.full(n, 800))
+        )
+    first = dataset
+    for k, format in enumerate(("coco", "via", "labelme", "via")):
+        target = tmp_path / (f"{k}" if format == "labelme" else f"{k}.json")
+        report = io.write(dataset, target, format)
+        nothing = report.instances_lost == np.count_nonzero(
+            dataset.masks.area == 0
+        )  # labelme has no shape for it
+        assert report.masks_kept or (format == "labelme" and nothing and report.masks_changed == 0), report
+        assert report.attributes_lost == report.classes_changed == 0
+        dataset = io.read(target, format)
+    rows = np.flatnonzero(first.masks.area > 0)
+    order = np.argsort(first.images["file_name"][first.instances["image"][rows]].astype(str), kind="stable")
+    assert dataset.masks == first.masks[rows[order]]
+
+
+@properties
+@given(hnp.arrays(bool, st.tuples(st.integers(0, 3), st.just(7), st.just(9))), st.integers(0, 3))
+def test_any_masks_make_the_round(tmp_path_factory, masks, classes):
+    tmp_path = tmp_path_factory.mktemp("any")
+    names = ["grain", "void", "crack"][:classes]
+    category = np.arange(len(masks)) % (classes + 1) - 1
+    dataset = Dataset(
+        {"file_name": ["a.png", "b.png"], "height": [7, 7], "width": [9, 9]},
+        {"name": np.array(names, object)},
+        {"image": np.arange(len(masks)) % 2, "category": category},
+        Masks.encode(masks),
+    )
+    for options in ({}, {"rule": "non-zero"}, {"rule": "coco"}, {"offset": 0.5}):
+        report = io.write(dataset, tmp_path / "a.json", "via", **options)
+        assert report.lossless, report
+    filled = dataset.take(instances=dataset.masks.area > 0)
+    for k, options in enumerate(({}, {"masks": "polygons"})):
+        report = io.write(filled, tmp_path / str(k), "labelme", **options)
+        assert report.lossless, report
