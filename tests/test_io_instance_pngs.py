@@ -78,7 +78,7 @@ def test_overlap_is_kept(tmp_path):
 
 def test_other_masks_are_in_the_way(tmp_path):
     png(tmp_path / "picture 0/masks/9.png", mask((0, 0)))
-    with pytest.raises(ValueError, match="must hold nothing of the kind yet"):
+    with pytest.raises(FileExistsError, match="must hold nothing of the kind yet"):
         instance_pngs.write(random_dataset(2), tmp_path)
 
 

@@ -44,6 +44,7 @@ READING: dict[str, dict[str, Any]] = {}
 """Further options of readers."""
 
 LIMITS: dict[str, set[str]] = {
+    "panoptic": {"unclassed"},
     "yolo": {"unclassed"},
     "voc": {"many"},
 }
@@ -230,6 +231,8 @@ def test_every_pair(source, target):
             for name in ("first", "second"):
                 (Path(folder) / name).mkdir()
             dataset, _ = written(made(wanted), source, Path(folder) / "first")
+            if not len(dataset):  # results of nothing: several formats are a file for each image
+                return
             kept = dataset.take(instances=dataset.masks.area > 0)
             lacking = lacks(kept, target)
             if lacking:
@@ -355,7 +358,8 @@ def test_what_a_format_says_it_holds(tmp_path, target, claim):
         path = tmp_path / f"{seed}-{TARGETS.get(target, 'out')}"
         report = io.write(dataset, path, target, **OPTIONS.get(target, {}))
         assert getattr(report, CLAIMS[claim]) == 0, report
-        assert report.masks_kept, report
+        assert report.instances_lost == report.masks_changed == 0, report
+        assert report.classes_changed == 0 or "classes" not in FORMATS[target].holds, report
 
 
 # By hand

@@ -221,7 +221,9 @@ def _met_images(found: _Rows) -> Table:
     """Images of results, of which only the ids are known."""
     ids = np.unique(found.image_id)
     zeros = np.zeros(len(ids), np.int64)
-    return Table({"id": ids, "height": zeros, "width": zeros, "file_name": objects([""] * len(ids))})
+    return Table(
+        {"id": ids, "height": zeros, "width": zeros, "file_name": objects([str(i) for i in ids.tolist()])}
+    )
 
 
 def category_table(categories: Sequence[Any]) -> Table:

@@ -113,7 +113,9 @@ def no_others(there: Iterable[Path], mine: Iterable[Path]) -> None:
     """Refuse a folder that holds what would be read back as if it had been written now."""
     others = set(there) - set(mine)
     if others:
-        raise ValueError(f"the folder must hold nothing of the kind yet, but there is {min(others)}")
+        raise FileExistsError(
+            17, "the folder must hold nothing of the kind yet, but there is", str(min(others))
+        )
 
 
 class Pictures:

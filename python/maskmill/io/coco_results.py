@@ -21,10 +21,8 @@ from maskmill.io.formats import Format
 FORMAT = Format(
     "coco_results",
     "COCO results: boxes, masks, keypoints with scores (JSON)",
-    (),
-    frozenset(
-        ["boxes", "masks", "holes", "parts", "overlap", "classes", "scores", "attributes", "keypoints"]
-    ),
+    (),  # a JSON is ground truth, if nothing is said
+    frozenset(["boxes", "masks", "holes", "parts", "overlap", "crowd", "scores", "attributes", "keypoints"]),
 )
 
 
@@ -47,7 +45,7 @@ def read(
     path : Path
     ground_truth : Path, optional
         The COCO file whose images and categories the results are of. Without it, images and categories are those that
-        are met, by number, with the sizes of their masks.
+        are met, called by their numbers, with the sizes of their masks.
     images : Path, optional
         Folder of the pictures.
     sizes : mapping, optional

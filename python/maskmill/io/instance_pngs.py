@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,13 +113,15 @@ def _masks_in(folder: Path) -> list[Path]:
 
 
 def _nested(path: Path) -> dict[str, list[Path]]:
-    """Masks by image, both in the order of their names."""
+    """Masks by image, both in the order of their names; images may be in further folders."""
     if (path / "masks").is_dir():
         return {path.name or "image": _masks_in(path / "masks")}
-    folders = (
-        sorted(folder for folder in path.iterdir() if (folder / "masks").is_dir()) if path.is_dir() else []
-    )
-    return {folder.name: _masks_in(folder / "masks") for folder in folders}
+    found = {}
+    for folder, inside, _ in os.walk(path):
+        if "masks" in inside:
+            inside.clear()
+            found[Path(folder).relative_to(path).as_posix()] = _masks_in(Path(folder) / "masks")
+    return {name: found[name] for name in sorted(found)}
 
 
 def _flat(path: Path) -> dict[str, list[Path]]:
@@ -139,7 +142,7 @@ def _picture(path: Path, name: str) -> Path | None:
     """<image>/images/<image>.*, or the only one that is there."""
     folder = (path if (path / "masks").is_dir() else path / name) / "images"
     found = sorted(f for f in folder.iterdir() if stem(f.name) != f.name) if folder.is_dir() else []
-    named = [file for file in found if stem(file.name) == name]
+    named = [file for file in found if stem(file.name) == name.rpartition("/")[2]]
     return named[0] if named else found[0] if len(found) == 1 else None
 
 
@@ -153,13 +156,15 @@ def write(dataset: Dataset, path: Path, *, layout: str = "nested") -> NDArray[np
     ----------
     path : folder
     layout : {"nested", "flat"}
-        ``<image>/masks/<n>.png``, or ``<image>_<n>.png``, which leaves out images without instances. Folders in
-        images' names become part of the name.
+        ``<image>/masks/<n>.png``, or ``<image>_<n>.png``, which leaves out images without instances, and where folders
+        in images' names become part of the name.
 
     Raises
     ------
     ValueError
-        If two images would get one name, the size of an image is not known, or the folder has other masks.
+        If two images would get one name, or the size of an image is not known.
+    FileExistsError
+        If the folder has others already.
 
     Examples
     --------
@@ -179,7 +184,9 @@ def write(dataset: Dataset, path: Path, *, layout: str = "nested") -> NDArray[np
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
-    names = [str(name).replace("/", "_") for name in unique_stems(dataset)]
+    names = [str(name) for name in unique_stems(dataset)]
+    if layout == "flat":
+        names = [name.replace("/", "_") for name in names]
     if len(set(names)) < len(names):
         raise ValueError("images must have names of their own where / becomes _")
     order = sorted(range(len(names)), key=names.__getitem__)

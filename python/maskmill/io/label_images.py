@@ -151,7 +151,7 @@ def _classes(
     known: _Side, numbers: NDArray[np.int64], names: Mapping[int, str] | None
 ) -> tuple[dict[str, Any], NDArray[np.int64]]:
     """Categories, whose ids are the numbers, and the row of each instance's."""
-    rows = {int(row["id"]): row for row in known.categories}
+    rows = {int(row["id"]): row for row in known.categories or ()}
     rows |= {int(number): {"id": int(number), "name": str(name)} for number, name in (names or {}).items()}
     for number in np.unique(numbers).tolist():
         rows.setdefault(number, {"id": number, "name": str(number)})
@@ -162,9 +162,9 @@ def _classes(
 def _instances(
     known: _Side, names: list[str], found: list[_Found], category: str
 ) -> tuple[dict[str, Any], NDArray[np.int64]]:
-    row_of = {row["id"]: i for i, row in enumerate(known.categories)}
-    if not row_of:
+    if known.categories is None:
         return _table([{"id": 1, "name": category}]), np.zeros(sum(len(n) for _, _, n in found), np.int64)
+    row_of = {row["id"]: i for i, row in enumerate(known.categories)}
     rows = [
         row_of.get(known.images.get(name, {}).get("classes", {}).get(number), -1)
         for name, (_, _, numbers) in zip(names, found, strict=True)
@@ -187,17 +187,18 @@ class _Side:
     """What `labels.json` says."""
 
     values: str
-    categories: list[dict[str, Any]]
+    categories: list[dict[str, Any]] | None
+    """None where nothing is said."""
     images: dict[str, dict[str, Any]]
     """By name of the label image: file_name, and for instances the id of each number's class."""
 
     @classmethod
     def load(cls, path: Path) -> _Side:
         if not path.is_file():
-            return cls("instances", [], {})
+            return cls("instances", None, {})
         content = load_json(path)
         if not isinstance(content, dict) or "label_images" not in content:  # the JSON of something else
-            return cls("instances", [], {})
+            return cls("instances", None, {})
         values = content["label_images"]
         if values not in VALUES:
             raise wrong(f"{path}: label_images", f"one of {', '.join(VALUES)}", values)
@@ -251,7 +252,9 @@ def write(
     Raises
     ------
     ValueError
-        If the size of an image is not known, two images would get one name, or the folder has other label images.
+        If the size of an image is not known, or two images would get one name.
+    FileExistsError
+        If the folder has others already.
 
     Examples
     --------
