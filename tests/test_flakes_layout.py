@@ -356,6 +356,10 @@ def test_semantic_and_back(tmp_path, rng):
         (lambda c: c["images"][0].update(file_name="../x.jpg"), "image 0: file_name"),
         (lambda c: c["images"][0].pop("file_name"), "image 0: file_name"),
         (lambda c: c["images"][0].update(height=None), "image 0: expected height and width"),
+        (
+            lambda c: c["images"][0].update(height=10**9, width=10**9),
+            "image 0: expected at most 2,147,483,648 pixels",
+        ),
         (lambda c: c["images"].append(c["images"][0]), "found image 1 twice"),
         (lambda c: c["annotations"][0]["segmentation"].update(size=[3, 3]), "mask"),
         (lambda c: c["annotations"][0]["segmentation"].update(counts="~~~"), "mask"),

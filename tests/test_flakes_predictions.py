@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from maskmill import Dataset, FormatError, Masks
 from maskmill.cli import main
-from maskmill.studies.flakes import postprocess, read_results, read_semantic
+from maskmill.studies.flakes import Centres, ShapeFilter, postprocess, read_results, read_semantic
 from maskmill.studies.flakes.annotations import read_annotations, write_annotations
 from maskmill.studies.flakes.predictions import (
     as_maskterial,
@@ -179,12 +182,61 @@ def test_results_come_back(truth, tmp_path):
         (results(image_id=8), "result 0: expected an image of the truth, found 8"),
         (results(category_id=2), "result 0: expected a class of the truth, found 2"),
         (results(segmentation={"size": [80, 99], "counts": "1"}), "r.json"),
+        (results(segmentation={"size": [80, 100], "counts": [3, 10**12]}), "segmentation"),
     ],
 )
 def test_wrong_results(truth, tmp_path, content, message):
     (tmp_path / "r.json").write_text(json.dumps(content))
     with pytest.raises(FormatError, match=message):
         read_results(tmp_path / "r.json", truth)
+
+
+def test_images_that_nobody_has(tmp_path):
+    most = 2**32 - 1
+    rle = {"size": [10**5, 10**5], "counts": [most, most, 10**10 - 2 * most]}
+    (tmp_path / "r.json").write_text(json.dumps(results(segmentation=rle)))
+    with pytest.raises(FormatError, match="result 0: expected at most 2,147,483,648 pixels"):
+        read_results(tmp_path / "r.json")
+
+
+SPLICES = (
+    b"",
+    b"\xff",
+    b"null",
+    b"[[[[",
+    b"1e999",
+    b"NaN",
+    b"-1",
+    b"9" * 40,
+    b'{"a":' * 9,
+    b'"',
+    b"\0",
+    b"{}",
+    b"1e300",
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(kind=st.integers(0, 2), at=st.floats(0, 1), length=st.integers(0, 40), new=st.sampled_from(SPLICES))
+def test_damaged_files(tmp_path, kind, at, length, new):
+    """Results, centres and filters: read, or a FormatError that names the file."""
+    path, of_one = tmp_path / "damaged.json", dict.fromkeys("bgr", 0.5)
+    read, good = (
+        (read_results, json.dumps(results(3)).encode()),
+        (
+            Centres.read,
+            json.dumps({"1": {"contrast": of_one, "covariance_matrix": np.eye(3).tolist()}}).encode(),
+        ),
+        (ShapeFilter.read, b'{"outline": 1.5, "solidity": -2, "intercept": 0.25, "rule": "exact"}'),
+    )[kind]
+    start = int(at * len(good))
+    path.write_bytes(good[:start] + new + good[start + length :])
+    with contextlib.suppress(FormatError):
+        read(path)
+    path.write_bytes(good[:start])
+    if start < len(good):
+        with pytest.raises(FormatError, match=r"damaged\.json"):
+            read(path)
 
 
 def test_no_results(truth, tmp_path):

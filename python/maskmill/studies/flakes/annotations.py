@@ -19,6 +19,8 @@ from maskmill.masks import Masks
 if TYPE_CHECKING:
     import os
 
+MAX_PIXELS = 1 << 31
+"""Of an image: what claims to have more is a mistake, or meant to fill the memory."""
 _PLAIN = re.compile(r"[\w-][\w .-]*")
 
 
@@ -62,6 +64,7 @@ def dataset_of_file(file: coco_json.CocoFile) -> Dataset:
     unknown = np.flatnonzero((file.heights <= 0) | (file.widths <= 0))
     if unknown.size:
         raise FormatError(f"{file.path}: image {unknown[0]}: expected height and width, found none")
+    check_sizes(np.stack([file.heights, file.widths], 1), f"{file.path}: image")
     categories = content.get("categories", [])
     instances = {
         "id": file.columns.get("id", none),
@@ -94,6 +97,16 @@ def _name(value: Any, where: str) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value):
         return value
     return str(safe_name(text(value, where), where))
+
+
+def check_sizes(sizes: NDArray[np.int64], where: str) -> None:
+    """Refuse images that nobody has."""
+    large = np.flatnonzero(sizes[:, 0].astype(float) * sizes[:, 1] > MAX_PIXELS)
+    if len(large):
+        height, width = sizes[large[0]].tolist()
+        raise FormatError(
+            f"{where} {large[0]}: expected at most {MAX_PIXELS:,} pixels, found {height} x {width}"
+        )
 
 
 def _rows_of(wanted: NDArray[np.int64], ids: NDArray[np.int64], path: Path, what: str) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from maskmill.io._labels import read_values
 from maskmill.io.maskterial import SCALE
 from maskmill.masks import Masks
 from maskmill.measures import measure
-from maskmill.studies.flakes.annotations import class_ids, of_masks, with_classes
+from maskmill.studies.flakes.annotations import check_sizes, class_ids, of_masks, with_classes
 from maskmill.studies.flakes.inputs import Progress, pictures_of
 
 PARTS = {"keep": 0, "largest": 1, "split": 2}
@@ -49,6 +49,7 @@ def read_results(path: str | Path, truth: Dataset | None = None) -> Dataset:
     try:
         if truth is None:
             masks = file.masks()
+            check_sizes(masks.sizes, f"{path}: result")
             ids, first = np.unique(of_image, return_index=True)
             size = masks.sizes[first]
             images = Table(
