@@ -25,7 +25,7 @@ from pathlib import Path
 from fuzzing.documents import try_json
 from fuzzing.hamming import try_hamming
 from fuzzing.hashes import try_hashes
-from fuzzing.masks import try_counts, try_kernels, try_polygons, try_strings
+from fuzzing.masks import try_counts, try_fills, try_kernels, try_polygons, try_strings
 from fuzzing.patches import try_patches
 
 SLOW = 60
@@ -36,6 +36,7 @@ TARGETS = {
     "strings": try_strings,
     "counts": try_counts,
     "polygons": try_polygons,
+    "fills": try_fills,
     "kernels": try_kernels,
     "json": try_json,
     "patches": try_patches,

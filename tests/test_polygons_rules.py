@@ -59,7 +59,7 @@ def test_as_oracle_on_many_points(kernels: Any, rng: np.random.Generator, rule: 
 
 @BOTH_RULES
 def test_as_oracle_far_away(kernels: Any, rng: np.random.Generator, rule: int) -> None:
-    rings = [rng.uniform(-1, 1, (5, 2)) * 10.0 ** rng.integers(2, 5, (5, 2)) for _ in range(40)]
+    rings = [rng.uniform(-1, 1, (5, 2)) * 10.0 ** rng.integers(1, 9, (5, 2)) for _ in range(80)]
     assert_as_oracle(kernels, rule, rings, [(23, 31)] * len(rings))
 
 

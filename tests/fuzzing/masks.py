@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from fuzzing.rubbish import NOT_NUMBERS, NUMBERS, attempt
-from maskmill import Masks
-from maskmill.polygons import RULES
+from fuzzing.rubbish import NOT_NUMBERS, NUMBERS, agree, attempt
+from maskmill import Masks, polygons, vectorize
+from maskmill.io._labelme_raster import shape_mask
+from maskmill.polygons import RULES, Polygons
 from maskmill.pycocotools import mask as api
 
 
@@ -160,6 +161,49 @@ def try_polygons(rng: random.Random) -> None:
                 assert Masks.from_polygons(again, made.sizes, rule="even-odd") == made
                 tolerance = rng.choice([0, 0.5, 3, -1, 1e9])
                 attempt(lambda again=again, t=tolerance: again.simplify(t).points)
+
+
+def number_of(rng: random.Random) -> float:
+    scale = rng.choice([1, 10, 40, 40, 1e3, 1e6, 4e8])
+    value = rng.uniform(-scale / 4, scale)
+    if rng.random() < 0.02:
+        return rng.choice([float("nan"), float("inf"), -1e300, 1e300, 5e-324, 0.0])
+    return rng.choice([value, round(value), round(2 * value) / 2])
+
+
+def try_fills(rng: random.Random) -> None:
+    """Rings by every rule, ellipses, tangles: as the twins. Outlines within limits: within the limits."""
+    size = (rng.randrange(0, 50), rng.randrange(0, 50))
+    rings = [
+        [(number_of(rng), number_of(rng)) for _ in range(rng.choice([0, 1, 2, 3, 4, 5, 9, 30]))]
+        for _ in range(rng.randrange(0, 4))
+    ]
+    shapes = Polygons.from_lists([[np.array(ring, float).reshape(-1, 2) for ring in rings]])
+    for rule in RULES:
+        agree(lambda backend, rule=rule: polygons.rasterize(shapes, size, rule, backend=backend))
+    agree(lambda backend: [polygons.tangles(shapes, backend=backend)])
+    numbers = [[number_of(rng) for _ in range(5)] for _ in range(rng.randrange(0, 4))]
+    table = np.array(numbers).reshape(-1, 5)
+    agree(lambda backend: polygons.ellipses(table[:, :2], table[:, 2:4], table[:, 4], size, backend=backend))
+    for kind in ("polygon", "rectangle", "circle", "line", "linestrip", "point", "star"):
+        check_masks(attempt(lambda kind=kind: shape_mask(kind, rings[0] if rings else [], size)))
+    masks = valid_masks(rng)
+    distance, change, iou = (
+        rng.choice([None, 0.7, 3]),
+        rng.choice([None, 0, 0.05]),
+        rng.choice([None, 0.9, 1]),
+    )
+    made = vectorize.trace(
+        *masks._arrays,
+        rng.choice(["exact", "coco"]),
+        rng.choice([4, 8]),
+        max_distance=distance,
+        max_area_change=change,
+        min_iou=iou,
+    )
+    assert (made.tolerance <= (distance or np.inf)).all()
+    assert (made.loss.iou >= (iou or 0)).all()
+    assert (np.abs(made.loss.area_change) <= (np.inf if change is None else change)).all()
 
 
 def valid_masks(rng: random.Random) -> Masks:

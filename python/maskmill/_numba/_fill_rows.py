@@ -66,7 +66,9 @@ def _test_points(edges: Float64s, left: int, top: int, pixels: NDArray[np.bool_]
 
 def fill_labelme(rings: list[Float64s], height: int, width: int) -> Int64s:
     """Intervals of what Pillow's ImageDraw.polygon paints, ring by ring."""
-    box = Box(rings, height, width)
+    # In single precision an edge of millions of pixels may leave the extent of its corners.
+    unbounded = [np.concatenate([ring, ring[:1] * [0, 1], ring[:1] * [0, 1] + [width, 0]]) for ring in rings]
+    box = Box(unbounded, height, width)
     for ring in rings:
         _paint_ring(ring.astype(np.int64), box.x, box.y, box.pixels)  # cuts off
     return box.intervals(height)
