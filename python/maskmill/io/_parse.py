@@ -245,7 +245,7 @@ class Images:
     """
 
     def __init__(self, *folders: Path | None, sizes: Mapping[str, tuple[int, int]] | None = None) -> None:
-        self._folders = [folder for folder in folders if folder is not None]
+        self._folders = [Path(folder) for folder in folders if folder is not None]
         self._found: dict[str, Path | None] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
         for known in (_last, stem, str):  # the surest last

@@ -198,7 +198,9 @@ def _picture(
     content = mapping(content, str(file))
     shapes = sequence(content.get("shapes"), f"{file}: shapes")
     folder = file.parent.relative_to(root) if root.is_dir() else Path()
-    finder = Images(*([images / folder, images] if images is not None else []), file.parent, sizes=sizes)
+    finder = Images(
+        *([Path(images) / folder, images] if images is not None else []), file.parent, sizes=sizes
+    )
     row = _row(content, file, finder)
     row["file_name"] = str(PurePosixPath(*folder.parts) / row["file_name"])
     return _instances(row, shapes, str(file), rule)
