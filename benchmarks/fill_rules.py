@@ -79,9 +79,10 @@ def _ring(shape: dict) -> np.ndarray:
 
 
 def outlines(found: list[Picture]) -> tuple[Polygons, np.ndarray]:
-    """All regions of all pictures, and the sizes of their pictures."""
-    sizes = [picture.labels.shape for picture in found for _ in picture.rings]
-    return Polygons.from_lists([[ring] for picture in found for ring in picture.rings]), np.array(sizes)
+    """All outlines of vertices, and the sizes of their pictures."""
+    rings = [ring for picture in found for ring, ok in zip(picture.rings, picture.drawn, strict=True) if ok]
+    sizes = [picture.labels.shape for picture in found for _ in range(int(picture.drawn.sum()))]
+    return Polygons.from_lists([[ring] for ring in rings]), np.array(sizes)
 
 
 def fill(picture: Picture, rule: str, offset: float) -> Masks:

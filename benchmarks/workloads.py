@@ -291,7 +291,7 @@ def _emps(data: Path | None, n: int | None) -> Outlines:
     """What people drew with VIA around particles on electron micrographs, or stars of as many vertices."""
     if data is None:
         rng = _rng(15)
-        rings = [[star(rng, int(rng.integers(6, 34)), 512, 680)] for _ in range(n or 11_323)]
+        rings = [[star(rng, int(rng.integers(6, 34)), 512, 680)] for _ in range(n or 10_962)]
         return Outlines(Polygons.from_lists(rings), np.full((len(rings), 2), (512, 680)))
     from .fill_rules import outlines, pictures
 
@@ -301,7 +301,7 @@ def _emps(data: Path | None, n: int | None) -> Outlines:
 
 OUTLINES = (
     Workload("100 of VIA", lambda data: _emps(data, 100), "via/emps", quick=True, small=True),
-    Workload("11,323 of VIA", lambda data: _emps(data, None), "via/emps"),
+    Workload("10,962 of VIA", lambda data: _emps(data, None), "via/emps"),
 )
 
 

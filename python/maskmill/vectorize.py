@@ -69,7 +69,8 @@ def trace(
     Every mask begins with its exact outline (`maskmill.outlines.trace`) and is simplified by Douglas and Peucker's
     method with the greatest tolerance, found by halving, for which all limits hold. They are checked on the result, so
     that they are kept, and so is the topology: no edges cross, and every hole and part stays where it is. Where nothing
-    else will do, the outline stays exact. Without limits, all do.
+    else will do, the outline stays exact. Without limits, all do. Vertices are corners of pixels: rounding them to
+    whole numbers changes nothing.
 
     Parameters
     ----------
