@@ -280,6 +280,12 @@ def test_lvis_fields_are_kept(data):
     assert written["categories"][0]["synset"] == "acorn.n.01"
 
 
+def test_keypoints_that_others_lose_are_counted(tmp_path):
+    dataset = Dataset.from_coco(document(DRAWN, POSED))
+    assert maskmill.io.write(dataset, tmp_path / "a.json").keypoints_lost == 0
+    assert maskmill.io.write(dataset, tmp_path / "a.csv", "kaggle").keypoints_lost == 1
+
+
 def test_keypoints_are_kept(data, tmp_path):
     for name in ("gt_dataset.json", "example_crowdpose_val.json"):
         read = maskmill.io.read(data / "coco/keypoints" / name)

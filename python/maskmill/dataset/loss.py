@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from maskmill.dataset.dataset import Dataset
 from maskmill.dataset.shapes import BOX, NONE, POLYGON, Shapes
+from maskmill.dataset.table import Table
 from maskmill.masks import Masks
 
 __all__ = ["LossReport", "compared", "counted"]
@@ -36,7 +37,7 @@ class LossReport:
         The least IoU of a mask with itself, 1.0 if nothing changed.
     holes_lost, parts_lost : int
         Whose number of holes, of connected parts, is another.
-    classes_changed, crowds_lost, scores_lost, boxes_changed : int
+    classes_changed, crowds_lost, scores_lost, boxes_changed, keypoints_lost : int
     attributes_lost : int
         Values that are missing or different.
     vertices_lost : int
@@ -64,6 +65,7 @@ class LossReport:
     crowds_lost: int = 0
     scores_lost: int = 0
     boxes_changed: int = 0
+    keypoints_lost: int = 0
     attributes_lost: int = 0
     vertices_lost: int = 0
     compared: bool = True
@@ -212,10 +214,20 @@ def _columns(before: Dataset, after: Dataset, rows: NDArray[np.int64]) -> dict[s
         "crowds_lost": int(np.count_nonzero(old["iscrowd"] & ~new["iscrowd"])),
         "scores_lost": int(np.count_nonzero(old["score"][score] != new["score"][score])),
         "boxes_changed": int(np.count_nonzero(moved.any(1) | np.isnan(new["bbox"][bare]).any(1))),
+        "keypoints_lost": _keypoints_lost(old, new),
         "attributes_lost": sum(
             _values_lost(a, b) for a, b in zip(old["attributes"], new["attributes"], strict=True)
         ),
     }
+
+
+def _keypoints_lost(old: Table, new: Table) -> int:
+    """How many had keypoints that are missing or different."""
+    if "keypoints" not in old:
+        return 0
+    there = new["keypoints"] if "keypoints" in new else np.full(len(new), None)
+    pairs = zip(old["keypoints"], there, strict=True)
+    return sum(a is not None and (b is None or not np.array_equal(a, b)) for a, b in pairs)
 
 
 def _values_lost(old: dict[str, Any] | None, new: dict[str, Any] | None) -> int:
