@@ -221,7 +221,7 @@ def test_rubbish_is_read_or_refused(tmp_path, seed):
     content = document(DRAWN, ENCODED, POSED, BARE, EMPTY)
     path = tmp_path / "fuzzed.json"
     path.write_bytes(mutated(json.dumps(content).encode(), rng))
-    coco.PIECE = 2 if seed % 2 else 2_000
+    coco.PIECE = 2 if seed % 2 else 8_000
     try:
         for _ in range(2):
             read = read_or_refused(coco.read, path)
@@ -229,7 +229,7 @@ def test_rubbish_is_read_or_refused(tmp_path, seed):
                 coco.write(read, tmp_path / "again.json")
             path.write_text(json.dumps(mutated_json(content, rng)))
     finally:
-        coco.PIECE = 2_000
+        coco.PIECE = 8_000
 
 
 # Real data

@@ -443,7 +443,7 @@ def head(dataset: Dataset) -> dict[str, Any]:
 
 
 def annotation_dicts(
-    dataset: Dataset, *, polygons: bool = True, piece: int = 20_000
+    dataset: Dataset, *, polygons: bool = True, piece: int = 8_000
 ) -> Iterator[dict[str, Any]]:
     """The annotations of a COCO file, one after the other, made `piece` at a time."""
     areas = dataset.areas
