@@ -75,7 +75,7 @@ class Wanted:
     vertices: bool = False
 
 
-NAMES = ("a.png", "b c/d ü.png", "e.v1.tif", "f-0_😀.jpg", "g")
+NAMES = ("g", "b c/d ü.png", "f-0_😀.jpg", "a.png", "e.v1.tif")  # not in the order of folders
 CLASSES = ("grain", "void space", "ä & <b>")
 
 
@@ -174,7 +174,7 @@ def topology(masks: Masks) -> tuple[np.ndarray, np.ndarray]:
     from scipy.ndimage import label
 
     holes, parts = [], []
-    for mask in masks:
+    for mask in masks.crop(masks.bbox.astype(int)):
         array = np.pad(mask.decode()[0], 1)
         parts.append(label(array, np.ones((3, 3)))[1])
         holes.append(label(array == 0)[1] - 1)

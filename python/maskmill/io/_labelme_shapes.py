@@ -24,10 +24,10 @@ from maskmill.dataset.shapes import (
     RECTANGLE,
     empty_polygons,
 )
+from maskmill.dataset.sizes import image_size_of
 from maskmill.io._labelme_raster import shape_mask
 from maskmill.io._parse import mapping, number, sequence, wrong
 from maskmill.io.images import decode_image
-from maskmill.io.sizes import image_size_of
 from maskmill.masks import Masks
 from maskmill.polygons import RULES, Polygons
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError, need
 from maskmill._jobs import cpu_count
 from maskmill.dataset import Dataset, Reference
+from maskmill.dataset.sizes import image_size
 from maskmill.io._palette import read_indexed
 from maskmill.io._parse import Images, stem
 from maskmill.io.images import read_image
-from maskmill.io.sizes import image_size
 
 __all__ = ["Pictures", "colour_code", "in_threads", "no_others", "paint", "read_values", "write_values"]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from maskmill._files import written_whole
 from maskmill.dataset import Dataset, Reference, objects
+from maskmill.dataset.sizes import image_size
 from maskmill.io._labels import Pictures, in_threads, no_others, read_values, write_values
 from maskmill.io._parse import Images, read_pixels, stem, unique_stems, wrong
 from maskmill.io.formats import Format
-from maskmill.io.sizes import image_size
 from maskmill.masks import Masks
 
 FORMAT = Format(

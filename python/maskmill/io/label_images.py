@@ -85,10 +85,14 @@ def read(
         raise ValueError(f"values must be one of {', '.join(VALUES)}, not {values!r}")
     files = _files(path)
     known = _Side.load(path / SIDE if path.is_dir() else path.with_suffix(".json"))
+    root = path if path.is_dir() else path.parent
+    place = {
+        name: i for i, name in enumerate(known.images)
+    }  # as written; others behind, in the folder's order
+    files.sort(key=lambda file: place.get(file.relative_to(root).as_posix(), len(place)))
     classes = (values or known.values) == "classes"
     if components and not classes:
         raise ValueError("components are of classes: say values='classes'")
-    root = path if path.is_dir() else path.parent
     names = [file.relative_to(root).as_posix() for file in files]
     found = list(in_threads(_read_components if components else _read_masks, files))
     numbers = np.concatenate([n for _, _, n in found]) if found else np.empty(0, np.int64)

@@ -23,11 +23,13 @@ from maskmill.io._brush import decode_brush, encode_brush
 from maskmill.io._parse import (
     SUFFIXES,
     Images,
+    dump_json,
     load_json,
     mapping,
     number,
     sequence,
     side,
+    snapped,
     text,
     vertices,
     wrong,
@@ -314,7 +316,8 @@ def _add_shape(
     def per_cent(*names: str) -> list[float]:
         """In pixels."""
         found = [number(value.get(name), f"{where}.{name}", low=-1e5, high=1e5) for name in names]
-        return [v / 100 * (height if k % 2 else width) for k, v in enumerate(found)]
+        sides = [height if k % 2 else width for k in range(len(found))]
+        return snapped(np.array(found) / 100 * sides).tolist()  # type: ignore[no-any-return]
 
     turned = number(value.get("rotation") or 0, f"{where}.rotation")
     if region.kind == "brush":
@@ -324,9 +327,8 @@ def _add_shape(
         pairs = [sequence(pair, f"{where}.points[{k}]") for k, pair in enumerate(listed)]
         if any(len(pair) != 2 for pair in pairs):
             raise wrong(f"{where}.points", "pairs of x and y", next(pair for pair in pairs if len(pair) != 2))
-        points = (
-            vertices([p[0] for p in pairs], [p[1] for p in pairs], f"{where}.points") / 100 * (width, height)
-        )
+        shares = vertices([p[0] for p in pairs], [p[1] for p in pairs], f"{where}.points")
+        points = snapped(shares / 100 * (width, height))
         if value.get("closed", True):
             shapes.polygon([points])
         else:
@@ -371,8 +373,6 @@ def write(dataset: Dataset, path: Path) -> NDArray[np.int64]:
     rectangles; all else brushes. Attributes go to the regions' "meta", scores to their "score". Data of tasks that were
     read from Label Studio are written as they were; other images are named by their file names.
     """
-    import orjson
-
     rings, rows, tasks = outlines(dataset), [], []
     for i, image in enumerate(dataset.images):
         results = []
@@ -387,7 +387,7 @@ def write(dataset: Dataset, path: Path) -> NDArray[np.int64]:
             {"id": image["id"], "data": data, "annotations": [{"id": image["id"], "result": results}]}
         )
     with written_whole(path) as file:
-        file.write(orjson.dumps(tasks, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS))
+        file.write(dump_json(tasks))
     return np.array(rows, np.int64)
 
 

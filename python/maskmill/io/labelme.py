@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Reference, Shapes, objects
 from maskmill.dataset.shapes import BOX
+from maskmill.dataset.sizes import image_size_of
 from maskmill.io._labelme_shapes import NOTE, drawn, note_of, shapes_of
 from maskmill.io._labelme_write import write
 from maskmill.io._parse import (
@@ -39,7 +40,6 @@ from maskmill.io._parse import (
 )
 from maskmill.io.formats import HEAD, Format
 from maskmill.io.images import decode_image
-from maskmill.io.sizes import image_size_of
 from maskmill.polygons import RULES
 
 __all__ = ["FORMAT", "read", "sniff", "write"]

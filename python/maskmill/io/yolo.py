@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError, need, written_whole
 from maskmill.dataset import Dataset, ShapesBuilder, objects
 from maskmill.dataset.shapes import BOX
-from maskmill.io._parse import SUFFIXES, Images, load_text, stem, unique_stems, wrong
+from maskmill.io._parse import SUFFIXES, Images, load_text, snapped, stem, unique_stems, wrong
 from maskmill.io._rings import Ring, join, outlines
 from maskmill.io.formats import Format
 
@@ -253,7 +253,7 @@ def _read_line(
     has_score = n == 5 or (n > 5 and n % 2 == 1)
     score = float(shares[-1]) if has_score else math.nan
     height, width = size
-    points = shares[: n - has_score].reshape(-1, 2) * (width, height)
+    points = snapped(shares[: n - has_score].reshape(-1, 2) * (width, height))
     if len(points) == 2:
         centre, extent = points
         labels.bbox.append([*(centre - extent / 2), *extent])
