@@ -229,6 +229,9 @@ def _digest(value: Any) -> str:
     """Of everything in a workload."""
     if isinstance(value, workloads.Stack):
         return _digest(value.masks)
+    if isinstance(value, workloads.Outlines):
+        polygons = value.polygons
+        return _digest([polygons.points, polygons.rings, polygons.masks, value.sizes])
     if isinstance(value, workloads.Files):
         return _digest([value.ground_truth.read_bytes(), *(p.read_bytes() for p in value.results.values())])
     if isinstance(value, Masks):
