@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from shapely.geometry import LineString, Polygon
 
+from maskmill import polygons
 from reference import flat, masks_of, properties, random_masks, small_images
 from test_polygons import ring_of_any_kind
 
@@ -103,6 +104,17 @@ def test_backends_agree(both: Any, rng: np.random.Generator) -> None:
     one, other = (tangles(kernels, polygons) for kernels in both)
     assert one == other
     assert set(one) == {0, 1, 2}
+
+
+def test_fine_combs() -> None:
+    """Many edges beside each other, upright and lying: quickly, and one that crosses is found."""
+    n = 20_000
+    x, y = np.repeat(np.arange(n), 2), np.tile([0, 1000, 1000, 0], n // 2)
+    comb = np.concatenate([np.stack([x, y], axis=1), [[n - 1, -5], [0, -5]]]).astype(float)
+    crossed = comb.copy()
+    crossed[n, 0] += 3.5
+    for ring in (comb, comb[:, ::-1], crossed, crossed[:, ::-1]):
+        assert (polygons.tangles([[ring]])[0] == 1) == bool((ring % 1).any())
 
 
 def test_errors(kernels: Any) -> None:

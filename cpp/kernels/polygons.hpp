@@ -73,7 +73,7 @@ Runs polygons_ellipses(const double* ellipses, const int64_t* sizes, size_t n);
 // out[i] of mask i: 1 where edges cross, touch inside of an edge, or lie on each other; else 2 where rings are not nested
 // as their directions say (outer rings clockwise as seen, in nothing or in a hole; holes the other way, in one outer
 // ring); else 0. Rings may touch at corners. Sides are told in double precision: exact for integers up to 2^25.
-// Cost: edges times edges above or below each other.
+// Cost: edges times edges beside them; outlines of noise of 1,000 x 1,000 pixels take about a second.
 void polygons_tangles(const Polygons& polygons, uint8_t* out);
 
 enum class SimplifyMethod { douglas_peucker = 0, area = 1 };

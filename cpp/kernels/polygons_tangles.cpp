@@ -10,6 +10,8 @@
 namespace maskmill {
 namespace {
 
+constexpr double kMostStrips = 1024;
+
 struct Point {
     double x, y;
     bool operator==(const Point&) const = default;
@@ -92,17 +94,33 @@ class Untangler {
         return e.a == f.a && e.b == f.b;
     }
 
+    // From left to right, in strips that are about as high as two edges: an edge meets those that are in its strips and
+    // reach as far right as it begins.
     bool edges_cross() {
-        active_.clear();
+        if (edges_.empty()) return false;
+        double low = edges_[0].top, high = edges_[0].bottom, heights = 0;
         for (const Edge& e : edges_) {
-            size_t kept = 0;
-            for (const Edge* f : active_) {
-                if (f->b.x < e.a.x) continue;
-                if (f->top <= e.bottom && e.top <= f->bottom && conflict(e, *f)) return true;
-                active_[kept++] = f;
+            low = std::min(low, e.top);
+            high = std::max(high, e.bottom);
+            heights += e.bottom - e.top;
+        }
+        const double strip = std::max(2 * heights / static_cast<double>(edges_.size()), (high - low) / kMostStrips);
+        const auto strip_of = [&](double y) { return strip > 0 ? static_cast<size_t>((y - low) / strip) : 0; };
+        const size_t strips = strip_of(high) + 1;
+        if (strips_.size() < strips) strips_.resize(strips);
+        for (size_t k = 0; k < strips; ++k) strips_[k].clear();
+        for (const Edge& e : edges_) {
+            for (size_t k = strip_of(e.top); k <= strip_of(e.bottom); ++k) {
+                auto& in_strip = strips_[k];
+                size_t kept = 0;
+                for (const Edge* f : in_strip) {
+                    if (f->b.x < e.a.x) continue;
+                    if (f->top <= e.bottom && e.top <= f->bottom && conflict(e, *f)) return true;
+                    in_strip[kept++] = f;
+                }
+                in_strip.resize(kept);
+                in_strip.push_back(&e);
             }
-            active_.resize(kept);
-            active_.push_back(&e);
         }
         return false;
     }
@@ -144,6 +162,7 @@ class Untangler {
     std::vector<Point> ring_;
     std::vector<Edge> edges_;
     std::vector<const Edge*> active_;
+    std::vector<std::vector<const Edge*>> strips_;
     std::vector<Corner> corners_;
     std::vector<Place> places_;
 };
