@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ from .measure import OURS, Cases, Race, Settings
 from .workloads import NUCLEI, NUCLEI_FEW
 
 CASES = Cases("dataset")
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="maskmill-bench-")  # removed when Python ends
 
 
 def written(path: Path) -> list[Any]:
@@ -48,7 +54,7 @@ def labels_as_coco(labels: list[np.ndarray], path: Path) -> None:
 @CASES.add("label images to a COCO file", NUCLEI_FEW, NUCLEI)
 def labels_to_coco(labels: list[np.ndarray], settings: Settings) -> Race:
     """RLEs, areas and boxes of all instances of images that are in memory, and the file."""
-    folder = Path(tempfile.mkdtemp(prefix="maskmill-bench-"))
+    folder = Path(_folder().name)
     race = Race(read=sum(image.nbytes for image in labels), must_equal_pycocotools=False)
     path = folder / "ours.json"
     race.add(OURS, lambda: labels_as_coco(labels, path), lambda _: written(path))
