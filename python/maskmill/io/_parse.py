@@ -208,6 +208,12 @@ def _last(name: str) -> str:
     return stem(name.replace("\\", "/").rpartition("/")[2])
 
 
+def image_names(dataset: Dataset) -> list[str]:
+    """File names, and the id as COCO writes it where an image has none: "000000000042"."""
+    columns = (dataset.images["file_name"], dataset.images["id"].tolist())
+    return [name or f"{i:012d}" for name, i in zip(*columns, strict=True)]
+
+
 def unique_stems(dataset: Dataset) -> list[PurePosixPath]:
     """Where formats of one file per image put each: its name without suffix, folders kept; of a name that leads out of
     its folder, the last part.
@@ -219,7 +225,7 @@ def unique_stems(dataset: Dataset) -> list[PurePosixPath]:
     """
     found: dict[str, str] = {}
     stems = []
-    for i, name in enumerate(dataset.images["file_name"]):
+    for i, name in enumerate(image_names(dataset)):
         try:
             path = safe_name(name, "file_name")
         except FormatError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,28 @@ __all__ = ["join", "outlines"]
 Ring = NDArray[np.float64]
 
 
-def outlines(dataset: Dataset, rule: str = "even-odd") -> list[list[Ring]]:
+def outlines(
+    dataset: Dataset, rule: str = "even-odd", read_again: Callable[[Ring, Ring], Ring] | None = None
+) -> list[list[Ring]]:
     """The rings of each instance, which filled by `rule` give its mask; none for what has no pixels.
 
     The source's own vertices, where `rule` fills them with the same pixels as the source's rule does; else outlines
     along pixel edges.
+
+    Parameters
+    ----------
+    read_again : function of vertices (K, 2) and the sizes (K, 2) of their images as width, height, optional
+        What the format makes of vertices, where it cannot hold each number: rounding may move an edge over the middle
+        of a pixel.
     """
     masks = dataset.masks
     made: list[list[Ring]] = [[] for _ in range(len(masks))]
     drawn = np.flatnonzero(dataset.shapes.kind == POLYGON)
     own = take_polygons(dataset.shapes.points, drawn)
+    if read_again is not None:
+        per_mask = np.diff(own.rings[own.masks])
+        sides = np.repeat(masks.sizes[drawn][:, ::-1], per_mask, 0).astype(np.float64)
+        own = replace(own, points=read_again(own.points, sides))
     filled = Masks.from_polygons(own, masks.sizes[drawn], rule=rule)
     kept = drawn[(filled ^ masks[drawn]).area == 0]
     for i in kept.tolist():

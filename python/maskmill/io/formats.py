@@ -253,6 +253,7 @@ def write(
 
 def _known_sizes(dataset: Dataset) -> dict[str, tuple[int, int]]:
     """(height, width) by file name, for readers of formats that do not hold them."""
-    images = dataset.images
-    columns = (images[name].tolist() for name in ("file_name", "height", "width"))
-    return {name: (h, w) for name, h, w in zip(*columns, strict=True) if name and h and w}
+    from maskmill.io._parse import image_names
+
+    columns = image_names(dataset), *(dataset.images[name].tolist() for name in ("height", "width"))
+    return {name: (h, w) for name, h, w in zip(*columns, strict=True) if h and w}

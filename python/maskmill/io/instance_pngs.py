@@ -119,7 +119,9 @@ def _nested(path: Path) -> dict[str, list[Path]]:
     found = {}
     for folder, inside, _ in os.walk(path):
         if "masks" in inside:
-            inside.clear()
+            inside[:] = [
+                name for name in inside if name not in ("masks", "images")
+            ]  # "a/b" may be an image, too
             found[Path(folder).relative_to(path).as_posix()] = _masks_in(Path(folder) / "masks")
     return {name: found[name] for name in sorted(found)}
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError, written_whole
 from maskmill.dataset import Dataset, objects
 from maskmill.io._labels import Pictures
-from maskmill.io._parse import Images, integer, load_text, wrong
+from maskmill.io._parse import Images, image_names, integer, load_text, wrong
 from maskmill.io.formats import Format
 from maskmill.masks import Masks
 
@@ -309,9 +309,7 @@ def write(
     writer = csv.writer(out, lineterminator="\n")
     head = {"column": ["ImageId", "ClassId"], "joined": ["ImageId_ClassId"], "none": ["ImageId"]}[style]
     writer.writerow([*head, "EncodedPixels"])
-    for i, name in enumerate(dataset.images["file_name"].tolist()):
-        if not name:
-            raise ValueError(f"image {i}: must have a file name")
+    for i, name in enumerate(image_names(dataset)):
         rows = [row for row in dataset.rows_of_image(i).tolist() if texts[row]]
         written += rows
         for row in rows or [None]:

@@ -373,26 +373,42 @@ def write(dataset: Dataset, path: Path) -> NDArray[np.int64]:
     rectangles; all else brushes. Attributes go to the regions' "meta", scores to their "score". Data of tasks that were
     read from Label Studio are written as they were; other images are named by their file names.
     """
-    rings, rows, tasks = outlines(dataset), [], []
+    results, rows, tasks = _results(dataset), [], []
     for i, image in enumerate(dataset.images):
-        results = []
-        for row in dataset.rows_of_image(i).tolist():
-            result = _result(dataset, row, rings[row], (image["height"], image["width"]))
-            if result is not None:
-                results.append(result)
-                rows.append(row)
+        mine = [row for row in dataset.rows_of_image(i).tolist() if results[row] is not None]
+        rows += mine
         data = {**(image["attributes"] or {})}
         data = data if _name_of(data) == image["file_name"] else {**data, "image": image["file_name"]}
-        tasks.append(
-            {"id": image["id"], "data": data, "annotations": [{"id": image["id"], "result": results}]}
-        )
+        annotation = {"id": image["id"], "result": [results[row] for row in mine]}
+        tasks.append({"id": image["id"], "data": data, "annotations": [annotation]})
     with written_whole(path) as file:
         file.write(dump_json(tasks))
     return np.array(rows, np.int64)
 
 
-def _result(dataset: Dataset, row: int, rings: list[Ring], size: tuple[int, int]) -> dict[str, Any] | None:
-    kind, value = _value(dataset, row, rings, size)
+def _results(dataset: Dataset) -> list[dict[str, Any] | None]:
+    """Each instance as a result, None if it has neither pixels nor a place."""
+    rings, sizes = outlines(dataset), [(h, w) for h, w in dataset.sizes.tolist()]
+    values = [_value(dataset, row, rings[row], size) for row, size in enumerate(sizes)]
+    # Where per cent, rounded, are read as other pixels, pixels are written.
+    drawn = [row for row, (kind, _) in enumerate(values) if kind in ("polygon", "ellipse")]
+    shapes = ShapesBuilder(rule="even-odd")
+    for row in drawn:
+        kind, value = values[row]
+        _add_shape(shapes, _Region("", value, str(kind)), sizes[row], {}, 1)
+    masks = dataset.masks[np.array(drawn, np.int64)]
+    for i in np.flatnonzero((shapes.build().masks(masks.sizes) ^ masks).area > 0).tolist():
+        values[drawn[i]] = "brush", _as_brush(dataset, drawn[i])
+    return [_result(dataset, row, *values[row], sizes[row]) for row in range(len(values))]
+
+
+def _as_brush(dataset: Dataset, row: int) -> dict[str, Any]:
+    return {"format": "rle", "rle": list(encode_brush(dataset.masks[row]))}
+
+
+def _result(
+    dataset: Dataset, row: int, kind: str | None, value: dict[str, Any], size: tuple[int, int]
+) -> dict[str, Any] | None:
     if kind is None:
         return None
     category = int(dataset.instances["category"][row])
@@ -454,4 +470,4 @@ def _value(
         return "polygon", {"points": per_cent(rings[0]), "closed": True}
     if 0 in size:
         return None, {}
-    return "brush", {"format": "rle", "rle": list(encode_brush(dataset.masks[row]))}
+    return "brush", _as_brush(dataset, row)

@@ -305,13 +305,11 @@ def _pixels(png: Path, classes: Path | None) -> _Pixels:
         said = read_indexed(classes)
         if said.shape != labels.shape:
             raise wrong(f"{classes}", f"the shape {labels.shape}, as of {png}", said.shape)
-        sure = (said != 0) & ((said != VOID) | (said.dtype != np.uint8))
-        pairs, counts = np.unique(
-            np.stack([labels[sure].astype(np.int64), said[sure].astype(np.int64)]), axis=1, return_counts=True
-        )
-        rising = np.argsort(counts, kind="stable")
-        most = dict(zip(pairs[0, rising].tolist(), pairs[1, rising].tolist(), strict=True))
-        of_class = np.array([most.get(value, 0) for value in values.tolist()])
+        kinds, numbers = Masks.from_labels(said)
+        sure = numbers != VOID if said.dtype == np.uint8 else np.ones(len(numbers), bool)
+        if sure.any():
+            shared = masks.intersection_area(kinds[sure])
+            of_class = np.where(shared.any(1), numbers[sure][shared.argmax(1)], 0)
     height, width = labels.shape
     return _Pixels((height, width), masks, values.tolist(), of_class.tolist())
 
@@ -351,6 +349,7 @@ def write(dataset: Dataset, path: Path, *, corners: str = "voc", masks: bool = T
     if any((path / name).exists() for name in ("Annotations", "SegmentationClass", "SegmentationObject")):
         raise FileExistsError(17, "must be a folder without annotations: there are some", str(path))
     stems = unique_stems(dataset)
+    (path / "Annotations").mkdir(parents=True)
     rows: list[int] = []
     for i in sorted(range(len(stems)), key=lambda i: str(stems[i])):
         mine = dataset.rows_of_image(i)

@@ -371,7 +371,7 @@ def _lines(dataset: Dataset, parts: str, boxes: bool, crowd: bool, scores: bool)
     """The lines of each instance."""
     instances, sizes = dataset.instances, dataset.sizes
     bare = (dataset.shapes.kind == BOX) | boxes
-    rings = [[] for _ in range(len(bare))] if bare.all() else outlines(dataset)
+    rings = [[] for _ in range(len(bare))] if bare.all() else outlines(dataset, read_again=_read_again)
     made: list[list[str]] = [[] for _ in range(len(bare))]
     for i, category in enumerate(instances["category"].tolist()):
         if category < 0 or (instances["iscrowd"][i] and not crowd):
@@ -393,6 +393,11 @@ def _lines(dataset: Dataset, parts: str, boxes: bool, crowd: bool, scores: bool)
             numbers = (shape / (width, height)).ravel().tolist()
             made[i].append(f"{category} {' '.join(map(repr, numbers))}{score}\n")
     return made
+
+
+def _read_again(points: Ring, sides: Ring) -> Ring:
+    """Vertices after they were shares of sides."""
+    return snapped(points / sides * sides)
 
 
 def _arranged(rings: list[Ring], parts: str) -> list[Ring]:
