@@ -70,4 +70,5 @@ def coloured(doodles: NDArray[np.uint8], image: NDArray[np.uint8], n: int) -> ND
     """
     colours = np.roll(colour_map(n), 1, axis=0)
     red = image if image.ndim == 2 else image[..., 0]
-    return colours[doodles] * (red != 0)[..., None].astype(np.uint8)
+    painted: NDArray[np.uint8] = colours[doodles] * (red != 0)[..., None].astype(np.uint8)
+    return painted

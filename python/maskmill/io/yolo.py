@@ -418,4 +418,6 @@ def _inside_another(ring: Ring, rings: list[Ring]) -> bool:
 
     middle = tuple(((ring[0] + ring[1]) / 2).tolist())
     others = (other for other in rings if other is not ring)
-    return sum(cv2.pointPolygonTest(other.astype(np.float32), middle, False) > 0 for other in others) % 2 == 1
+    return bool(
+        sum(cv2.pointPolygonTest(other.astype(np.float32), middle, False) > 0 for other in others) % 2
+    )
