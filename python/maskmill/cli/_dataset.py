@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from maskmill.cli._shared import add_quiet
 
 if TYPE_CHECKING:
     from maskmill.dataset import Dataset, LossReport
 
 
 def add_input(p: argparse.ArgumentParser) -> None:
-    """IN and how to read it."""
+    """IN and how to read it, and --quiet."""
+    add_quiet(p)
     p.add_argument("input", metavar="IN", type=Path, help="annotations: a file or folder of any format")
     group = p.add_argument_group("reading")
     group.add_argument(
@@ -63,6 +68,15 @@ def _value(text: str) -> Any:
     return text
 
 
+@contextmanager
+def busy(what: str, quiet: bool) -> Iterator[None]:
+    """Say on a terminal what takes its time."""
+    from rich.console import Console
+
+    with Console(stderr=True, quiet=quiet).status(what):
+        yield
+
+
 def read(options: argparse.Namespace) -> Dataset:
     """IN, as the options say."""
     from maskmill import io
@@ -75,7 +89,8 @@ def read(options: argparse.Namespace) -> Dataset:
             raise FileNotFoundError(2, "no such folder", str(options.images))
         given["images"] = options.images
     try:
-        return io.read(options.input, options.format, **given)
+        with busy(f"reading {options.input}", options.quiet):
+            return io.read(options.input, options.format, **given)
     except TypeError as error:
         raise ValueError(str(error)) from None
 
@@ -84,8 +99,10 @@ def write(dataset: Dataset, path: Path, options: argparse.Namespace, *, compare:
     """Write annotations as the options say."""
     from maskmill import io
 
+    given = pairs(options.write, "--write")
     try:
-        return io.write(dataset, path, options.to, compare=compare, **pairs(options.write, "--write"))
+        with busy(f"writing {path}" + (", and comparing" if compare else ""), options.quiet):
+            return io.write(dataset, path, options.to, compare=compare, **given)
     except TypeError as error:
         raise ValueError(str(error)) from None
 

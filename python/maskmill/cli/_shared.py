@@ -11,7 +11,7 @@ Report = Callable[[int, int, str], None]
 
 
 def add_quiet(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--quiet", action="store_true", help="no progress bar")
+    p.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def require(options: argparse.Namespace, **least: int) -> None:

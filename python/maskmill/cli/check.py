@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
             print(f"{name}: {level}")
         return 0
     levels = {rule: level for level in ("error", "warning", "ignore") for rule in getattr(options, level)}
-    problems = _dataset.read(options).check(**levels)
+    dataset = _dataset.read(options)
+    with _dataset.busy("looking for faults", options.quiet):
+        problems = dataset.check(**levels)
     errors = sum(problem.level == "error" for problem in problems)
     if options.json:
         print(json.dumps([vars(problem) for problem in problems], indent=2))

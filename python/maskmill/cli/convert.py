@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill.cli import _dataset
-from maskmill.cli._shared import add_quiet, progress_bar
+from maskmill.cli._shared import progress_bar
 
 _EPILOG = """\
 examples:
@@ -47,7 +47,6 @@ def add_parser(verbs: Any) -> None:
     p.add_argument(
         "--strict", action="store_true", help="exit with 1 if masks, instances or classes were lost"
     )
-    add_quiet(p)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill.cli import _dataset
-from maskmill.cli._shared import add_quiet, progress_bar
+from maskmill.cli._shared import progress_bar
 
 _EPILOG = """\
 examples:
@@ -42,7 +42,6 @@ def add_parser(verbs: Any) -> None:
         "--link", action="store_true", help="link the pictures instead of copying them, where possible"
     )
     _dataset.add_output(p, "coco")
-    add_quiet(p)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill.cli import _dataset
-from maskmill.cli._shared import add_quiet, progress_bar
+from maskmill.cli._shared import progress_bar
 
 _EPILOG = """\
 examples:
@@ -52,7 +52,6 @@ def add_parser(verbs: Any) -> None:
     p.add_argument("--drop-empty", action="store_true", help="leave out tiles without instances")
     p.add_argument("--no-images", action="store_true", help="annotations only")
     _dataset.add_output(p, "coco")
-    add_quiet(p)
 
 
 def run(options: argparse.Namespace) -> int:
