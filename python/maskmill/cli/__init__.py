@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     module = importlib.import_module(f"maskmill.cli.{options.verb}")
-    name = " ".join(["maskmill", options.verb, *filter(None, [getattr(options, "step", None)])])
+    name = " ".join(["maskmill", options.verb, *filter(None, [getattr(options, "task", None)])])
     try:
         return int(module.run(options))
     except BrokenPipeError:

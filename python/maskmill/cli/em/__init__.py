@@ -48,7 +48,7 @@ def add_parser(verbs: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = p.add_subparsers(dest="step", metavar="VERB", required=True)
+    steps = p.add_subparsers(dest="task", metavar="VERB", required=True)
     for verb in VERBS:
         _module(verb).add_parser(steps)
 
@@ -57,11 +57,11 @@ def run(options: argparse.Namespace) -> int:
     from maskmill._jobs import WorkerLost
 
     try:
-        return int(_module(options.step).run(options))
+        return int(_module(options.task).run(options))
     except (MemoryError, WorkerLost) as error:
         ways = [way for name, way in _TO_SAVE_MEMORY if hasattr(options, name)]
         print(
-            f"maskmill em {options.step}: there is not enough memory ({str(error) or type(error).__name__}); "
+            f"maskmill em {options.task}: there is not enough memory ({str(error) or type(error).__name__}); "
             f"what is done is kept: give the command again with {' or '.join(ways) or 'more of it'}",
             file=sys.stderr,
         )

@@ -36,10 +36,10 @@ def add_parser(verbs: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = p.add_subparsers(dest="step", metavar="VERB", required=True)
+    steps = p.add_subparsers(dest="task", metavar="VERB", required=True)
     for verb in VERBS:
         _module(verb).add_parser(steps)
 
 
 def run(options: argparse.Namespace) -> int:
-    return int(_module(options.step).run(options))
+    return int(_module(options.task).run(options))
