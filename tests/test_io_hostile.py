@@ -238,7 +238,7 @@ def test_missing_fields(format, written, tmp_path):
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_deep_nesting(format, written, tmp_path, bounded):
+def test_deep_nesting(format, written, tmp_path):
     folder, name = written(format)
     for file in files(folder)[:4]:
         path, target = damaged(folder, name, file, tmp_path)

@@ -123,6 +123,7 @@ def test_from_coco_repairs_zero_runs():
         ({"counts": b"4"}, "mask 1: must have 'counts' and 'size'"),
         ({"size": [2], "counts": b"4"}, "mask 1: must have"),
         ({"size": [2.5, 2], "counts": b"4"}, "mask 1: must have"),
+        ({"size": [2**63, 2], "counts": b"4"}, "mask 1: must have"),
         (None, "mask 1: must have"),
         ({"size": [2, 2], "counts": b"3"}, "mask 1: runs sum to 3, image has 4 pixels"),
         ({"size": [2, 2], "counts": [1, -1, 4]}, "mask 1: "),

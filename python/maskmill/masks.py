@@ -148,7 +148,7 @@ class Masks:
                 counts = item["counts"]
                 h, w = item["size"]
                 sizes[i] = operator.index(h), operator.index(w)
-            except (TypeError, KeyError, ValueError) as error:
+            except (TypeError, KeyError, ValueError, OverflowError) as error:
                 raise ValueError(
                     f"mask {i}: must have 'counts' and 'size' [height, width] ({error!r})"
                 ) from None
