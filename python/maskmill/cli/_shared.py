@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 Report = Callable[[int, int, str], None]
 """Called with how many are done, how many there are, and the name of the next."""
@@ -39,3 +41,18 @@ def progress_bar(what: str, quiet: bool) -> Iterator[Report | None]:
             bar.update(task, completed=done, total=total, name=name)
 
         yield report
+
+
+def add_family(verbs: Any, name: str, tasks: Sequence[str], **texts: str) -> None:
+    """A verb that has verbs of its own, each a module of the folder `name`."""
+    p = verbs.add_parser(name, formatter_class=argparse.RawDescriptionHelpFormatter, **texts)
+    steps = p.add_subparsers(dest="task", metavar="VERB", required=True)
+    for task in tasks:
+        task_module(name, task).add_parser(steps)
+
+
+def task_module(family: str, task: str) -> Any:
+    """The module of a task: _ for -; `run` is in line.py, as a module called run would take the place of the function
+    of that name."""
+    name = "line" if task == "run" else task.replace("-", "_")
+    return importlib.import_module(f"maskmill.cli.{family}.{name}")

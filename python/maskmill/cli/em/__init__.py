@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from typing import Any
+
+from maskmill.cli._shared import add_family, task_module
 
 VERBS: tuple[str, ...] = (
     "fetch",
@@ -34,30 +35,22 @@ exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for the inputs that 
 """
 
 
-def _module(verb: str) -> Any:
-    # A module called `run` would take the place of the function of that name.
-    name = "line" if verb == "run" else verb.replace("-", "_")
-    return importlib.import_module(f"maskmill.cli.em.{name}")
-
-
 def add_parser(verbs: Any) -> None:
-    p = verbs.add_parser(
+    add_family(
+        verbs,
         "em",
+        VERBS,
         help="curate electron microscopy: patches, near-duplicates, filters, reconstruction",
         description="From volumes, stacks, videos and images to a deduplicated, filtered training set of patches.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = p.add_subparsers(dest="task", metavar="VERB", required=True)
-    for verb in VERBS:
-        _module(verb).add_parser(steps)
 
 
 def run(options: argparse.Namespace) -> int:
     from maskmill._jobs import WorkerLost
 
     try:
-        return int(_module(options.task).run(options))
+        return int(task_module("em", options.task).run(options))
     except (MemoryError, WorkerLost) as error:
         ways = [way for name, way in _TO_SAVE_MEMORY if hasattr(options, name)]
         print(

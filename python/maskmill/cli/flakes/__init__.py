@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import Any
+
+from maskmill.cli._shared import add_family, task_module
 
 VERBS: tuple[str, ...] = (
     "build",
@@ -27,22 +28,16 @@ exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed
 """
 
 
-def _module(verb: str) -> Any:
-    return importlib.import_module(f"maskmill.cli.flakes.{verb.replace('-', '_')}")
-
-
 def add_parser(verbs: Any) -> None:
-    p = verbs.add_parser(
+    add_family(
+        verbs,
         "flakes",
+        VERBS,
         help="2D-material flakes: training sets, contrast, evaluation",
         description="From photos of flakes and their masks to MaskTerial's training sets, and to its evaluation.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = p.add_subparsers(dest="task", metavar="VERB", required=True)
-    for verb in VERBS:
-        _module(verb).add_parser(steps)
 
 
 def run(options: argparse.Namespace) -> int:
-    return int(_module(options.task).run(options))
+    return int(task_module("flakes", options.task).run(options))

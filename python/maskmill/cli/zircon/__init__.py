@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import Any
+
+from maskmill.cli._shared import add_family, task_module
 
 VERBS: tuple[str, ...] = ("info", "clip", "polygonize", "sample", "split", "measure", "tables", "agreement")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
@@ -24,22 +25,16 @@ exit codes: 0 done, 2 wrong usage or a bad file, 3 done but for what is listed a
 """
 
 
-def _module(verb: str) -> Any:
-    return importlib.import_module(f"maskmill.cli.zircon.{verb}")
-
-
 def add_parser(verbs: Any) -> None:
-    p = verbs.add_parser(
+    add_family(
+        verbs,
         "zircon",
+        VERBS,
         help="zircon grains under laser shots: clips, samples, splits, measurements",
         description="From mosaics and shot lists of LA-ICP-MS laboratories to training sets of single grains.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    steps = p.add_subparsers(dest="task", metavar="VERB", required=True)
-    for verb in VERBS:
-        _module(verb).add_parser(steps)
 
 
 def run(options: argparse.Namespace) -> int:
-    return int(_module(options.task).run(options))
+    return int(task_module("zircon", options.task).run(options))
