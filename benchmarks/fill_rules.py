@@ -63,9 +63,12 @@ def pictures(folder: Path) -> list[Picture]:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    csv.field_size_limit(1 << 27)
-    with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    usual = csv.field_size_limit(1 << 27)  # of all who read CSV in this process
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _ring(shape: dict) -> np.ndarray:
