@@ -13,10 +13,10 @@ from maskmill import Dataset, FormatError, Masks
 from maskmill.cli import main
 from maskmill.dataset import Table
 from maskmill.io import write
+from maskmill.io._tables import to_csv, to_html, to_markdown, write_table
 from maskmill.studies.zircon import tables
 from maskmill.studies.zircon.breakdown import BREAKDOWN, differences, read_breakdown
 from maskmill.studies.zircon.content import kolmogorov_smirnov
-from maskmill.studies.zircon.writing import to_csv, to_html, to_markdown, write_table
 
 
 def part(counts, *, sample="S1", first=1, size=(64, 64), scale=0.5, seed=0):

@@ -60,8 +60,8 @@ def add_parser(steps: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from maskmill.io._tables import SUFFIXES, write_table
     from maskmill.studies.zircon.comparison import ALL, agreement
-    from maskmill.studies.zircon.writing import SUFFIXES, write_table
 
     if len(options.inputs) > 2:
         raise ValueError(f"the inputs must be one or two, not {len(options.inputs)}")

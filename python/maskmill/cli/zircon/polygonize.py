@@ -47,8 +47,8 @@ def add_parser(steps: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from maskmill.io._tables import write_table
     from maskmill.studies.zircon.polygonize import polygonize
-    from maskmill.studies.zircon.writing import write_table
 
     given = {"images": options.images, "format": options.format}
     made = polygonize(

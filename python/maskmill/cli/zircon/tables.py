@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write(made: Any, out: Path) -> None:
-    from maskmill.studies.zircon.writing import SUFFIXES, write_table
+    from maskmill.io._tables import SUFFIXES, write_table
 
     found = {
         "breakdown": (made.breakdown, "Images and annotations by sample"),

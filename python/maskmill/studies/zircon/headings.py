@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from maskmill._files import FormatError
-from maskmill.studies.zircon._csv import Row, read_rows, read_text
+from maskmill.io._rows import Row, read_rows, read_text
 
 ORIGINAL = {
     "analysis": "Analysis",

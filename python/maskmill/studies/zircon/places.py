@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmill._files import FormatError, written_whole
-from maskmill.studies.zircon._csv import read_rows
+from maskmill.io._rows import read_rows
 from maskmill.studies.zircon.projects import Sample
 from maskmill.studies.zircon.stage import Transform
 

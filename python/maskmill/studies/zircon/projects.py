@@ -10,7 +10,7 @@ from pathlib import Path
 from maskmill._files import FormatError
 from maskmill.dataset.sizes import image_size
 from maskmill.io._parse import safe_name
-from maskmill.studies.zircon._csv import Row, read_rows
+from maskmill.io._rows import Row, read_rows
 from maskmill.studies.zircon.scanlists import ScanList, read_scanlist
 from maskmill.studies.zircon.stage import Alignment, Transform, read_align
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill.studies.zircon._csv import Row, read_rows
+from maskmill.io._rows import Row, read_rows
 
 STANDARDS = r"(?!Spot \d+$).*"
 """Pattern of the descriptions of standards, whole: everything that is not "Spot" and a number."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from maskmill._files import FormatError
 from maskmill.dataset.sizes import image_size
+from maskmill.io._rows import read_rows
 from maskmill.io.images import IMAGE_SUFFIXES
-from maskmill.studies.zircon._csv import read_rows
 from maskmill.studies.zircon.stage import read_align
 
 NAMES = {

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from maskmill._files import FormatError, written_whole
 from maskmill.io._parse import safe_name
-from maskmill.studies.zircon._csv import Row, read_rows
+from maskmill.io._rows import Row, read_rows
 from maskmill.studies.zircon.clips import file_names
 from maskmill.studies.zircon.leaks import Leak, equal_images, overlapping_windows
 from maskmill.studies.zircon.places import write_json, write_table
