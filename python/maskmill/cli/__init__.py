@@ -24,6 +24,7 @@ VERBS = (
     "em",
     "zircon",
     "flakes",
+    "coast",
     "fetch",
     "demo",
     "bench",
@@ -41,6 +42,7 @@ start here:
   maskmill em run raw/ training/        volumes, videos and images to a training set
   maskmill zircon info project/         what a mosaic project of laser shots holds
   maskmill flakes build masks/ WSe2/    photos and masks of 2D materials to a training set
+  maskmill coast info result.npz        the trials of a result of Doodler
   maskmill fetch --list                 published data sets: coasts, flakes, zircons
   maskmill VERB --help                  what a verb does, with examples
 
