@@ -41,6 +41,15 @@ def both() -> tuple[Any, Any]:
     return _backend.kernels("cpp"), _backend.kernels("numba")
 
 
+@pytest.fixture
+def compiled() -> Any:
+    """The compiled core, for tests of sizes that take the readable twins minutes."""
+    reason = _backend.why_missing("cpp")
+    if reason is not None:
+        pytest.skip(reason)
+    return _backend.kernels("cpp")
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real data that the project's developers share; not part of the project."""

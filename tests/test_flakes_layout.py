@@ -452,10 +452,7 @@ def test_the_real_flakes_as_rles(data, tmp_path):
     assert len(instances(tmp_path, connectivity=8).instances) == 40
 
 
-def test_forty_thousand_images(tmp_path):
-    """Read as columns: this takes seconds otherwise."""
-    import time
-
+def test_forty_thousand_images(tmp_path, compiled):
     n = 40_000
     image = np.repeat(np.arange(n), 2)
     mask = Masks.encode(squares(20)[None])
@@ -466,9 +463,7 @@ def test_forty_thousand_images(tmp_path):
         mask[np.zeros(2 * n, np.int64)],
     )
     write_annotations(dataset, tmp_path / "a.json")
-    start = time.perf_counter()
     made = read_annotations(tmp_path / "a.json")
-    assert time.perf_counter() - start < 10
     assert made.masks == dataset.masks
 
 

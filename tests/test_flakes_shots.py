@@ -200,10 +200,6 @@ def test_twins_that_differ(layout):
 
 
 def test_forty_thousand_images(rng):
-    import time
-
     data = dataset(rng, images=40_000, flakes=200_000, classes=10)
-    start = time.perf_counter()
     assert len(list(draw(data))) == 50
     assert len(list(draw(data, "balanced", nested=True))) == 50
-    assert time.perf_counter() - start < 30

@@ -288,7 +288,7 @@ class TestHostile:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in members.items():
                 archive.writestr(f"{name}.npy", content)
-        start = time.perf_counter()
+        start = time.process_time()
         tracemalloc.start()
         try:
             with pytest.raises(FormatError, match=what) as caught:
@@ -297,7 +297,7 @@ class TestHostile:
         finally:
             tracemalloc.stop()
         assert str(path) in str(caught.value)
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
     @pytest.mark.parametrize(
         ("label", "what"),

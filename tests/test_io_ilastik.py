@@ -355,7 +355,7 @@ class TestWriting:
 
 class TestHostile:
     def refuse(self, path: Path, what: str, **options) -> None:
-        start = time.perf_counter()
+        start = time.process_time()
         tracemalloc.start()
         try:
             with pytest.raises(FormatError, match=what) as caught:
@@ -364,7 +364,7 @@ class TestHostile:
         finally:
             tracemalloc.stop()
         assert str(path) in str(caught.value)
-        assert time.perf_counter() - start < 5
+        assert time.process_time() - start < 5
 
     @pytest.mark.parametrize(
         ("shape", "chunks", "what"),

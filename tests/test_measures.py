@@ -282,7 +282,7 @@ def test_many_columns_and_rows_at_once(both):
             np.testing.assert_array_equal(column, found[1][name], err_msg=name)
 
 
-def test_large_images():
+def test_large_images(compiled):
     """4e9 pixels, and corners 1e5 apart: sums and products that 32 bits, and some that 64 bits, do not hold."""
     side, width = 100_000, 42_949
     masks = Masks(np.array([0, side * width], np.uint32), [0, 2], (side, width))

@@ -106,7 +106,7 @@ def test_backends_agree(both: Any, rng: np.random.Generator) -> None:
     assert set(one) == {0, 1, 2}
 
 
-def test_fine_combs() -> None:
+def test_fine_combs(compiled: Any) -> None:
     """Many edges beside each other, upright and lying: quickly, and one that crosses is found."""
     n = 20_000
     x, y = np.repeat(np.arange(n), 2), np.tile([0, 1000, 1000, 0], n // 2)
