@@ -7,7 +7,7 @@ from typing import Any
 
 from maskmill.cli._shared import add_family, task_module
 
-VERBS: tuple[str, ...] = ("info",)
+VERBS: tuple[str, ...] = ("info", "lint")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
