@@ -145,7 +145,7 @@ LEVELS = [
     {"masks"},
     {"coco_json", "dataset"},
     {"pycocotools", "io"},
-    {"dedupe"},
+    {"dedupe", "densify"},
     {"studies"},
     {"scale"},
     {"", "evaluate"},  # "" is maskmill itself

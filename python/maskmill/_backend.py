@@ -28,13 +28,16 @@ class BackendError(ImportError):
 @cache
 def _import(name: str) -> Any:
     module = importlib.import_module({"cpp": "maskmill._core", "numba": "maskmill._numba"}[name])
-    if name == "cpp" and os.environ.get("MASKMILL_NUM_THREADS"):
-        module.set_thread_count(_threads_asked())
+    if name == "cpp" and (threads := threads_asked()) is not None:
+        module.set_thread_count(threads)
     return module
 
 
-def _threads_asked() -> int:
-    text = os.environ["MASKMILL_NUM_THREADS"]
+def threads_asked() -> int | None:
+    """MASKMILL_NUM_THREADS, if it is set."""
+    text = os.environ.get("MASKMILL_NUM_THREADS")
+    if not text:
+        return None
     try:
         return max(1, int(text))
     except ValueError:

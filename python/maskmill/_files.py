@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import struct
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -195,3 +196,20 @@ def _map_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     mapped = np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
     # np.savez puts arrays at any place; what is not aligned would be copied by every call.
     return mapped if mapped.flags.aligned else np.array(mapped)
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept between runs: MASKMILL_CACHE, or where the system wants it.
+
+    It need not exist yet.
+    """
+    asked = os.environ.get("MASKMILL_CACHE")
+    if asked:
+        return Path(asked)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "maskmill"

@@ -1,0 +1,1 @@
+"""Sparse labels to dense labels: pixel features, classifiers, honest scores."""
