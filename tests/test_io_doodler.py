@@ -9,7 +9,6 @@ import time
 import tracemalloc
 import zipfile
 from contextlib import suppress
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,43 +19,12 @@ from hypothesis import strategies as st
 import maskmill.io
 import maskmill.io.doodler
 from annotations import assert_report, random_dataset
+from doodled import ladder, same_arrays, trial
 from maskmill import Dataset, FormatError, Masks
 from maskmill.dataset import Reference, objects
 from maskmill.io._doodler_settings import colour_map, coloured, named_settings
 from maskmill.io._parse import read_pixels
 from maskmill.io.doodler import read_trials
-
-
-def trial(rng: np.random.Generator, classes: list[str], *, depth: int | None = None, size=(20, 30)):
-    """The variables of one, of which the last classes may not occur."""
-    n = len(classes)
-    labels = rng.integers(0, depth or n, (size[0] // 5, size[1] // 5)).repeat(5, 0).repeat(5, 1)
-    labels[0, 0] = (depth or n) - 1
-    doodles = np.where(rng.random(size) < 0.1, labels + 1, 0).astype(np.uint8)
-    image = rng.integers(0, 256, (*size, 3), np.uint8)
-    return {
-        "image": image,
-        "orig_image": image,
-        "label": np.eye(depth or n, dtype=np.uint8)[labels],
-        "color_doodles": coloured(doodles, image, n),
-        "doodles": doodles,
-        "settings": np.array([3, 2, 4, 1, 1, 0.9, 2.0]),
-        "classes": np.array(classes),
-    }
-
-
-def ladder(*trials: dict) -> dict:
-    """Trials, the oldest first, with the names that Doodler gives them."""
-    return {
-        "0" * (len(trials) - 1 - i) + key: array for i, one in enumerate(trials) for key, array in one.items()
-    }
-
-
-def same_arrays(a: Path, b: Path) -> bool:
-    one, other = np.load(a), np.load(b)
-    return one.files == other.files and all(
-        one[k].dtype == other[k].dtype and np.array_equal(one[k], other[k]) for k in one.files
-    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -200,6 +200,29 @@ def _settings(archive: zipfile.ZipFile, array: _Array | None, where: str) -> lis
 
 
 # Arrays
+
+
+def read_arrays(path: Path, only: Container[str] | None = None) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of an `.npz` with their names, in the order of the file: nothing is unpickled, and sizes are checked.
+
+    With `only`, those of these names; all members must be arrays nevertheless.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, has pickled objects, something else than arrays, or two arrays of one name.
+    """
+    with _opened(path) as archive:
+        met = set()
+        for member in archive.infolist():
+            name, _, suffix = member.filename.rpartition(".")
+            where = f"{path}: {member.filename[:100]!r}"
+            if suffix != "npy" or name in met:
+                found = "it twice" if name in met else "another file"
+                raise FormatError(f"{where}: expected arrays (.npy) with names of their own, found {found}")
+            met.add(name)
+            if only is None or name in only:
+                yield name, _read(archive, _declared(path, archive, member), where)
 
 
 @contextmanager

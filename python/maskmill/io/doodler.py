@@ -16,21 +16,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, open_zip, written_whole
 from maskmill.dataset import Dataset, Reference, objects
-from maskmill.io._doodler_settings import coloured
-from maskmill.io._doodler_trials import Trial, read_trials
+from maskmill.io._doodler_settings import colour_map, coloured
+from maskmill.io._doodler_trials import Trial, read_arrays, read_trials
 from maskmill.io._parse import safe_name
 from maskmill.io._semantic import label_image, painted, read_rows, rows_of_parts, with_parts
 from maskmill.io.formats import Format
 from maskmill.masks import Masks
 
-__all__ = ["FORMAT", "Trial", "read", "read_trials", "sniff", "write"]
+__all__ = [
+    "FORMAT",
+    "Trial",
+    "colour_map",
+    "coloured",
+    "is_result",
+    "one_hot",
+    "read",
+    "read_arrays",
+    "read_trials",
+    "sniff",
+    "write",
+    "write_arrays",
+]
 
 FORMAT = Format(
     "doodler",
@@ -40,8 +53,17 @@ FORMAT = Format(
     single=True,
 )
 
-_SKIPPED = ("labelgen", "4zoo")
-"""Parts of the names of files that Doodler's utilities make of its results."""
+_SKIPPED = ("labelgen", "4zoo", ".archive.")
+"""Parts of the names of files that are made of results: by Doodler's utilities, and by `maskmill coast archive`."""
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is called like a result, not like what is made of results.
+
+    >>> is_result(Path("beach_db.npz")), is_result(Path("beach_db_4classes_4zoo.npz"))
+    (True, False)
+    """
+    return path.suffix.lower() == ".npz" and not any(word in path.name for word in _SKIPPED)
 
 
 def sniff(path: Path, head: bytes) -> bool:
@@ -59,7 +81,7 @@ def sniff(path: Path, head: bytes) -> bool:
 def _results(folder: Path) -> list[Path]:
     """Results in a folder, or in its folders."""
     found = [*folder.glob("*.npz"), *folder.glob("*/*.npz")]
-    return sorted(path for path in found if not any(word in path.name for word in _SKIPPED))
+    return sorted(path for path in found if is_result(path))
 
 
 def read(
@@ -201,15 +223,10 @@ def write(dataset: Dataset, path: Path, *, components: bool = False) -> NDArray[
     for file in sorted(files):
         trials = files[file]
         file.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(file) as opened:
-            _pack(
-                opened,
-                (
-                    pair
-                    for n, i in reversed([*enumerate(trials)])
-                    for pair in _arrays(dataset, i, n, components)
-                ),
-            )
+        arrays = (
+            pair for n, i in reversed([*enumerate(trials)]) for pair in _arrays(dataset, i, n, components)
+        )
+        write_arrays(file, arrays)
         written += trials
     if not components:
         return np.empty(0, np.int64)
@@ -294,7 +311,7 @@ def _made(dataset: Dataset, i: int, components: bool) -> dict[str, NDArray[Any]]
     made = {
         "image": image,
         "orig_image": image,
-        "label": _one_hot(classes),
+        "label": one_hot(classes),
         "doodles": doodles.astype(np.uint8),
     }
     if len(names) <= 24:
@@ -304,16 +321,23 @@ def _made(dataset: Dataset, i: int, components: bool) -> dict[str, NDArray[Any]]
     return {**made, "classes": np.asarray(names, np.str_)}
 
 
-def _one_hot(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """As Doodler writes it: as deep as the highest class that occurs."""
+def one_hot(labels: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, C) of classes + 1, as Doodler writes it: as deep as the highest class that occurs.
+
+    >>> import numpy as np
+    >>> one_hot(np.array([[1, 2, 0]])).tolist()
+    [[[1, 0], [0, 1], [0, 0]]]
+    """
     numbers = np.arange(1, max(1, int(labels.max(initial=0))) + 1)
-    return np.equal(labels[..., None], numbers).view(np.uint8)
+    found: NDArray[np.uint8] = np.equal(labels[..., None], numbers).view(np.uint8)
+    return found
 
 
-def _pack(file: IO[bytes], arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
+def write_arrays(path: Path, arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
+    """An `.npz` with arrays in this order, deflated, whole or not at all."""
     import zipfile
 
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with written_whole(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for key, array in arrays:
             with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)

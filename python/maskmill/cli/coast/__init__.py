@@ -7,13 +7,19 @@ from typing import Any
 
 from maskmill.cli._shared import add_family, task_module
 
-VERBS: tuple[str, ...] = ("info", "lint")
+VERBS: tuple[str, ...] = (
+    "info",
+    "lint",
+    "archive",
+    "restore",
+)
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 examples:
   maskmill coast VERB --help                 what a verb does, with examples
   maskmill coast info result.npz             the trials of a file, from the oldest to the newest
+  maskmill coast archive results/ archives/  a tenth to a half of the room; restore makes the same files again
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file, 3 done but for what is listed
 """

@@ -9,10 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from maskmill._files import FormatError
-from maskmill.io.doodler import Trial, read_trials
-
-_SKIPPED = ("labelgen", "4zoo")
-"""Parts of the names of files that Doodler's utilities make of its results."""
+from maskmill.io.doodler import Trial, is_result, read_trials
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def name_of(path: Path) -> Name:
 def find(path: Path) -> list[Path]:
     """Result files at `path`: itself, or those in a folder and its folders, sorted by name.
 
-    What Doodler's utilities make of results (labelgen, 4zoo) is passed over.
+    What is made of results (labelgen, 4zoo, archives) is passed over.
 
     Raises
     ------
@@ -69,9 +66,7 @@ def find(path: Path) -> list[Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
-    found = sorted(
-        file for file in path.rglob("*.npz") if file.is_file() and not any(w in file.name for w in _SKIPPED)
-    )
+    found = sorted(file for file in path.rglob("*.npz") if is_result(file) and file.is_file())
     if not found:
         raise FormatError(f"{path}: expected results of Doodler (.npz), found none")
     return found
