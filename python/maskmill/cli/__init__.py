@@ -25,6 +25,7 @@ VERBS = (
     "zircon",
     "flakes",
     "coast",
+    "core",
     "fetch",
     "demo",
     "bench",
@@ -43,6 +44,7 @@ start here:
   maskmill zircon info project/         what a mosaic project of laser shots holds
   maskmill flakes build masks/ WSe2/    photos and masks of 2D materials to a training set
   maskmill coast info result.npz        the trials of a result of Doodler
+  maskmill core --help                  drill cores: rock classes from a few labels, clasts along depth
   maskmill fetch --list                 published data sets: coasts, flakes, zircons
   maskmill VERB --help                  what a verb does, with examples
 
