@@ -1,4 +1,4 @@
-"""Images as the kernels of hashes take them: 8-bit, other types only with a stated scaling."""
+"""Images of 8 bits: as the kernels of hashes take them, other types only with a stated scaling; as people see them."""
 
 from __future__ import annotations
 
@@ -83,3 +83,17 @@ def checked_scaling(scaling: Any) -> Scaling | None:
     if not (np.isfinite([lo, hi]).all() and lo < hi):
         raise ValueError(f"scaling must have lo < hi, both finite, not {scaling!r}")
     return lo, hi
+
+
+def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 of any image; other than 8 bits: from its 0.5 to its 99.5 percentile."""
+    image = image[..., None] if image.ndim == 2 else image
+    image = np.repeat(image[..., :1], 3, 2) if image.shape[2] < 3 else image[..., :3]
+    if image.dtype == bool:
+        return np.asarray(image * 255, np.uint8)
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image
+    low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0, 1)
+    scaled = (np.nan_to_num(image).astype(np.float32) - low) * (255 / max(float(high - low), 1e-12))
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)

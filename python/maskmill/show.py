@@ -8,26 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskmill._images import to_rgb8
 from maskmill._picture import colours
 from maskmill.dataset import Dataset
 from maskmill.dataset.shapes import BOX
 from maskmill.masks import Masks
 
 __all__ = ["contact_sheet", "overlay", "picture", "to_rgb8"]
-
-
-def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 of any image; other than 8 bits: from its 0.5 to its 99.5 percentile."""
-    image = image[..., None] if image.ndim == 2 else image
-    image = np.repeat(image[..., :1], 3, 2) if image.shape[2] < 3 else image[..., :3]
-    if image.dtype == bool:
-        return np.asarray(image * 255, np.uint8)
-    if image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
-    finite = image[np.isfinite(image)] if image.dtype.kind == "f" else image
-    low, high = np.percentile(finite, [0.5, 99.5]) if finite.size else (0, 1)
-    scaled = (np.nan_to_num(image).astype(np.float32) - low) * (255 / max(float(high - low), 1e-12))
-    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
 
 def overlay(

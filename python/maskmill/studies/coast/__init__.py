@@ -4,6 +4,7 @@ A verb of `maskmill coast` has its function here, and its options in `cli/coast`
 
 ==============================  =======================================================================================
 trials                          `read`: the trials of result files, the newest last; what the names of files tell
+timeline, quality               what changed from trial to trial; what is suspicious in a label
 records, superclasses           record tables of Coast Train, read; the superclasses of its classes
 rules, file_rules, audit        `lint`: what tables have wrong, in themselves and about the files of labels
 archives                        `archive`, `restore`: results without what is in them twice, and back
@@ -16,18 +17,24 @@ The files themselves are read and written by `maskmill.io.doodler`.
 from maskmill.io.doodler import Trial
 from maskmill.studies.coast.archives import archive, restore
 from maskmill.studies.coast.audit import Lint, lint
+from maskmill.studies.coast.quality import Quality, quality
 from maskmill.studies.coast.records import read_records
+from maskmill.studies.coast.timeline import Step, timeline
 from maskmill.studies.coast.trials import Name, find, name_of, read
 
 __all__ = [
     "Lint",
     "Name",
+    "Quality",
+    "Step",
     "Trial",
     "archive",
     "find",
     "lint",
     "name_of",
+    "quality",
     "read",
     "read_records",
     "restore",
+    "timeline",
 ]
