@@ -6,6 +6,9 @@ A verb of `maskmill coast` has its function here, and its options in `cli/coast`
 trials                          `read`: the trials of result files, the newest last; what the names of files tell
 timeline, quality               what changed from trial to trial; what is suspicious in a label
 records, superclasses           record tables of Coast Train, read; the superclasses of its classes
+comparison, consensus           measures of two label images, and of more; majority, estimated truth
+labelers, interrater            `agreement`: who labelled the same image, and how far they agree
+agreement_pictures, drawing     its pictures and maps; what all pictures have in common
 rules, file_rules, audit        `lint`: what tables have wrong, in themselves and about the files of labels
 archives                        `archive`, `restore`: results without what is in them twice, and back
 ledger                          many files, one task each: the manifest of a folder, runs that go on
@@ -17,17 +20,20 @@ The files themselves are read and written by `maskmill.io.doodler`.
 from maskmill.io.doodler import Trial
 from maskmill.studies.coast.archives import archive, restore
 from maskmill.studies.coast.audit import Lint, lint
+from maskmill.studies.coast.interrater import Agreement, agreement
 from maskmill.studies.coast.quality import Quality, quality
 from maskmill.studies.coast.records import read_records
 from maskmill.studies.coast.timeline import Step, timeline
 from maskmill.studies.coast.trials import Name, find, name_of, read
 
 __all__ = [
+    "Agreement",
     "Lint",
     "Name",
     "Quality",
     "Step",
     "Trial",
+    "agreement",
     "archive",
     "find",
     "lint",
