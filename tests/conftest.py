@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -15,7 +17,17 @@ from maskmill import _backend
 # A job in the background ignores Ctrl-C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The same examples in every run, so that a change fails for what it does; MASKMILL_RANDOM=1 looks for others.
+hypothesis.settings.register_profile("steady", derandomize="MASKMILL_RANDOM" not in os.environ)
+hypothesis.settings.load_profile("steady")
+
 BACKENDS = ("cpp", "numba")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: 20,000 tests are a lot to look through each time that garbage is collected."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=BACKENDS)

@@ -54,7 +54,7 @@ print(killed)
 """
 
 
-@pytest.mark.parametrize(("layout", "runs"), [("store", 20), ("pickle", 5)])
+@pytest.mark.parametrize(("layout", "runs"), [("store", 6), ("pickle", 3)])
 def test_kill_and_resume(tmp_path, layout, runs):
     (tmp_path / "in").mkdir()
     for number in range(6):

@@ -126,7 +126,7 @@ def test_degenerate_images(backend):
 
 
 def test_real_images(data, rng):
-    images = list(hash_images.real(data / "em", 200, rng)) + list(hash_images.real(data / "dedupe", 200, rng))
+    images = list(hash_images.real(data / "em", 60, rng)) + list(hash_images.real(data / "dedupe", 60, rng))
     for kind in REFERENCES:
         codes = getattr(hashes, kind)(images, resize=REGIME)
         assert hashes.to_hex(codes) == [reference(image, kind) for image in images]

@@ -4,7 +4,6 @@ and memory. Whatever `maskmill.io.formats()` knows is taken through this, with t
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import re
 import shutil
@@ -120,7 +119,6 @@ def bounded():
     yield
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    gc.collect()
     assert peak < BYTES, f"{peak:,} bytes"
 
 

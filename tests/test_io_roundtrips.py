@@ -45,6 +45,7 @@ READING: dict[str, dict[str, Any]] = {}
 """Further options of readers."""
 
 LIMITS: dict[str, set[str]] = {
+    "kaggle": {"unclassed"},
     "panoptic": {"unclassed"},
     "yolo": {"unclassed"},
     "voc": {"many"},
