@@ -454,6 +454,19 @@ def test_nifti_scaled_and_4d(tmp_path):
     same(tmp_path / "v.nii", np.asarray(nibabel.load(tmp_path / "v.nii").dataobj).T[0])
 
 
+def test_hdf5_with_a_damaged_heap(tmp_path):
+    """HDF5 2.0 never comes to the end of a heap with an object of no size."""
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((4, 8, 8), np.uint8)
+        file["data"].attrs["units"] = ["nm", "nm", "nm"]
+    data = bytearray(path.read_bytes())
+    data[data.index(b"GCOL\x01") + 24] = 255  # the size of the first text
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="found a damaged heap at byte"):
+        open_volume(path)
+
+
 def test_hdf5(tmp_path):
     array = voxels("uint16")
     path = tmp_path / "v.h5"

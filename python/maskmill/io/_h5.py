@@ -17,6 +17,9 @@ MAX_MEMBERS = 100_000
 MAX_RATIO = 1100
 """Bytes declared per byte of the file: deflate packs up to 1,032 times, and a block without content takes no bytes."""
 
+MAX_SEARCHED = 1 << 28
+"""Volumes larger than this are not searched for damage: that would take as long as reading them."""
+
 FREE_BYTES = 1 << 28
 """Up to so many bytes the ratio does not matter."""
 
@@ -27,8 +30,7 @@ _CHUNK = 1 << 30
 def opened(path: Path) -> Iterator[Any]:
     """An HDF5 file to read. Whatever h5py raises while it is open means that the file is damaged."""
     h5py = need("h5py", "ilastik")
-    about = path.stat()
-    _check_heaps(path, about.st_size, about.st_mtime_ns)
+    check_heaps(path)
     try:
         with h5py.File(path, "r") as file:
             yield file
@@ -40,11 +42,15 @@ def opened(path: Path) -> Iterator[Any]:
         ) from None
 
 
+def check_heaps(path: Path) -> None:
+    """Refuse damaged heaps of text of variable length: HDF5 (2.0 at least) walks through some of them for ever."""
+    about = path.stat()
+    _check_heaps(path, about.st_size, about.st_mtime_ns)
+
+
 @lru_cache(16)
 def _check_heaps(path: Path, size: int, changed: int) -> None:
-    """Refuse damaged heaps of text of variable length: HDF5 (2.0 at least) walks through some of them for ever.
-
-    A heap is "GCOL", version 1, three zeros, its size; then objects of an index, a count of references, four zeros,
+    """A heap is "GCOL", version 1, three zeros, its size; then objects of an index, a count of references, four zeros,
     their size, and that many bytes in eights. Index 0, the last one, is what is free, its own head included.
     Source: HDF5 File Format Specification 3.0, III.E.
     """

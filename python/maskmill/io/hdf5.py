@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need
+from maskmill.io._h5 import MAX_SEARCHED, check_heaps
 from maskmill.io._volume import Options, Volume
 
 _CHUNK = 1 << 31
@@ -19,6 +21,8 @@ _DEPTH = 12  # of groups within groups: links may go round in circles
 
 def open_hdf5(path: str, options: Options) -> Volume:
     h5py = need("h5py", "em")
+    if Path(path).is_file() and Path(path).stat().st_size <= MAX_SEARCHED:
+        check_heaps(Path(path))
     try:
         file = h5py.File(path, "r")
     except OSError as error:
