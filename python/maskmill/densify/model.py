@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError, written_whole
 from maskmill.densify._archive import read_arrays
 from maskmill.densify.classifiers import Classifier, Foreign, Layers, Table, from_arrays, softmax
-from maskmill.densify.columns import Columns
+from maskmill.densify.columns import Columns, Own, own_name
 
 VERSION = 1
 
@@ -115,21 +115,21 @@ def _digest(arrays: Mapping[str, NDArray[Any]], recipe: Mapping[str, Any]) -> st
     return whole.hexdigest()
 
 
-def load(path: str | Path, *, callables: Sequence[Callable[[NDArray[Any]], NDArray[Any]]] = ()) -> Model:
+def load(path: str | Path, *, own: Sequence[Own] = ()) -> Model:
     """Read a model that was saved. Nothing of the file is run.
 
     Parameters
     ----------
     path : str or Path
-    callables : sequence of functions
-        The functions that the model was trained with, if there were any: the file has their names only.
+    own : sequence of functions and networks
+        Those that the model was trained with, if there were any: the file has their names only.
 
     Raises
     ------
     FormatError
         If the file is something else, damaged, or of a version to come.
     ValueError
-        If it needs a function that is not given.
+        If it needs a function or network that is not given.
     """
     path = Path(path)
     arrays = read_arrays(path)
@@ -142,14 +142,12 @@ def load(path: str | Path, *, callables: Sequence[Callable[[NDArray[Any]], NDArr
             raise ValueError("its hash is another one: it was changed or is damaged")
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not a model that maskmill wrote ({error})") from None
-    own = {function.__name__: function for function in callables}
-    missing = [name for name in recipe["features"] if name.startswith("<") and name.strip("<>") not in own]
+    given = {own_name(feature): feature for feature in own}
+    missing = [name for name in recipe["features"] if str(name).startswith("<") and name not in given]
     if missing:
-        raise ValueError(
-            f"{path}: callables must have the function {missing[0].strip('<>')}, which it was trained with"
-        )
+        raise ValueError(f"{path}: own must have {missing[0].strip('<>')}, which it was trained with")
     try:
-        return _model(arrays, recipe, about, {f"<{name}>": function for name, function in own.items()})
+        return _model(arrays, recipe, about, given)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FormatError(f"{path}: not a model that maskmill wrote ({error})") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
@@ -11,12 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill.densify.blobs import Painted, capped, held_blobs, painted, splittable
 from maskmill.densify.classifiers import softmax, train
-from maskmill.densify.columns import SIGMAS, Columns
+from maskmill.densify.columns import SIGMAS, Columns, Own, own_name
 from maskmill.densify.model import Model
 
-Features: TypeAlias = (
-    "str | Callable[[NDArray[Any]], NDArray[Any]] | Sequence[str | Callable[[NDArray[Any]], NDArray[Any]]]"
-)
+Features: TypeAlias = "str | Own | Sequence[str | Own]"
 WINDOW = 2048
 """Training columns are made in windows of this side."""
 
@@ -44,7 +42,8 @@ def fit(
         What is painted: 0 is nothing, classes may be any numbers above.
     features : names of groups of columns, or functions
         "lab": colour. "filters": Gaussian means and local standard deviations at `sigmas`. "location": row and column,
-        from 0 to 1. A function takes an image (H, W, bands) and gives (H, W, F), see `Columns`.
+        from 0 to 1. "cnn", or with taps "cnn:b0,b2,b4": layers of EfficientNet-Lite0 (`hypercolumns`). A function takes
+        an image (H, W, bands) and gives (H, W, F); also a `hypercolumns.Network`; see `Columns`.
     classifier : {"logistic", "trees", "forest", "boosting", "xgboost", "mlp"} or an object
         Multinomial logistic regression; extra trees; random forest; gradient boosting by histograms (scikit-learn), or
         by XGBoost; a perceptron with layers of 100 and 60. Or any object with fit and predict_proba.
@@ -218,17 +217,11 @@ def check_image(image: Any, name: str) -> None:
 
 
 def recipe(features: Features, bands: int, sigmas: Sequence[float]) -> Columns:
-    """Columns by names and functions. A function is called <its name>."""
-    given = [features] if isinstance(features, str) or callable(features) else list(features)
-    own = {}
-    named = []
-    for feature in given:
-        if callable(feature):
-            name = f"<{getattr(feature, '__name__', type(feature).__name__)}>"
-            own[name] = feature
-            named.append(name)
-        else:
-            named.append(str(feature))
+    """Columns by names, functions and networks. A function is called <its name>, a network <its digest>."""
+    alone = isinstance(features, str) or not isinstance(features, Sequence)
+    given: Any = [features] if alone else features
+    named = [feature if isinstance(feature, str) else own_name(feature) for feature in given]
+    own = {name: feature for name, feature in zip(named, given, strict=True) if not isinstance(feature, str)}
     return Columns(tuple(named), bands, tuple(map(float, sigmas)), own)
 
 
