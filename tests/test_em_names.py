@@ -171,6 +171,19 @@ def test_other_pickles_are_refused(tmp_path, content, message, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"}%sNs.", b"}(%sNu.", b"(%sNd.", b"(%s\x91.", b"cnumpy\ndtype\n(%stR."],
+    ids=["key", "keys", "dict", "set", "type"],
+)
+def test_pickles_that_would_take_years(tmp_path, content):
+    """A tuple of twice a tuple of twice a tuple ... is short in a file; to hash or to show it takes 2 ** 100 steps."""
+    deep = b")" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(100))
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x04" + content % deep)
+    with pytest.raises(FormatError, match="not a readable pickle"):
+        read_pickle(tmp_path / "a.pkl")
+
+
 def test_missing_and_cut_short(tmp_path, patches):
     with pytest.raises(FileNotFoundError):
         read_pickle(tmp_path / "a.pkl")

@@ -125,7 +125,7 @@ def test_kernels_keep_to_their_arguments(path):
 # Python
 
 LEVELS = [
-    {"_version", "_files", "_jobs", "_numba"},
+    {"_version", "_files", "_jobs", "_pickles", "_numba"},
     {"_backend"},
     {"_check", "_images"},
     {"polygons", "_hash_profile"},

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError
+from maskmill._pickles import RestrictedReader
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -80,16 +81,11 @@ _STAND_INS = {
 }
 
 
-class _Reader(pickle._Unpickler):
-    """Python's own reader in Python: that in C reads ahead, and takes any memory that a damaged file asks for."""
+class _Reader(RestrictedReader):
+    """One pickle of the file."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _STAND_INS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which weights have no use for")
-        return _STAND_INS[module, name]
-
-    def get_extension(self, code: int) -> None:
-        raise pickle.UnpicklingError(f"it names the extension {code}, which weights have no use for")
+    stand_ins = _STAND_INS
+    users = "weights have"
 
     def persistent_load(self, pid: Any) -> _Storage:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
@@ -122,19 +118,20 @@ def read_weights(path: str | Path) -> dict[str, NDArray[Any]]:
 def _tensors(file: mmap.mmap) -> dict[str, NDArray[Any]]:
     for name, expected in ("magic number", MAGIC), ("version", VERSION):
         found = _Reader(file).load()
-        if found != expected:
-            raise ValueError(f"expected the {name} {expected}, found {found!r:.30}")
+        if type(found) is not int or found != expected:
+            shown = found if type(found) is int else type(found).__name__
+            raise ValueError(f"expected the {name} {expected}, found {shown}")
     _sizes, state, keys = (_Reader(file).load() for _ in range(3))
     if not isinstance(state, _State) or not isinstance(keys, list):
         raise ValueError("expected a state dict and a list of storages")
     for name, tensor in state.items():
-        if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-            raise ValueError(f"expected names and tensors, found {name!r:.80}: {type(tensor).__name__}")
+        if not isinstance(tensor, _Tensor):
+            raise ValueError(f"{name!r:.80}: expected a tensor, found {type(tensor).__name__}")
     declared = {tensor.storage.key: tensor.storage for tensor in state.values()}
     numbers: dict[str, NDArray[Any]] = {}
     for key in keys:
-        if key not in declared:
-            raise ValueError(f"storage {key!r:.80} belongs to no tensor")
+        if type(key) is not str or key not in declared:
+            raise ValueError("a storage belongs to no tensor")
         numbers[key] = _read_storage(file, declared[key])
     return {name: _view(name, tensor, numbers) for name, tensor in state.items()}
 

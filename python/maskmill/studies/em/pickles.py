@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, written_whole
+from maskmill._pickles import RestrictedReader
 
 
 class Patches(NamedTuple):
@@ -45,7 +46,8 @@ class _Bytes:
 
     def __init__(self, code: str, *_flags: Any) -> None:
         if code != "u1":
-            raise pickle.UnpicklingError(f"patches must be uint8, not {code}")
+            found = code if isinstance(code, str) else type(code).__name__  # whose text may be endless
+            raise pickle.UnpicklingError(f"patches must be uint8, not {found}")
 
     def __setstate__(self, state: Any) -> None:
         pass  # byte order and the like: a byte has none
@@ -72,13 +74,9 @@ _STAND_INS = {
 }
 
 
-class _Reader(pickle._Unpickler):
-    """Python's own reader in Python: that in C takes any memory that a damaged file asks for."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _STAND_INS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which a file of patches has no use for")
-        return _STAND_INS[module, name]
+class _Reader(RestrictedReader):
+    stand_ins = _STAND_INS
+    users = "a file of patches has"
 
 
 def read_pickle(path: str | Path) -> Patches:
