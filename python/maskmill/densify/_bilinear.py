@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-STRIP = 1 << 21
+STRIP = 1 << 18
 """Numbers that are computed at once: what is made on the way stays in cache."""
 
 

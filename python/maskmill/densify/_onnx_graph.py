@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from maskmill._files import FormatError, need
 
 
@@ -237,8 +239,7 @@ def trace(model: Any, image: Input, size: tuple[int, int]) -> Trace:
     constants = {constant.name: constant for constant in model.graph.initializer}
     period = [1, 1]
     for node in model.graph.node:
-        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
-            constants[node.output[0]] = node.attribute[0].t
+        constants.update(_constant(node, constants))
         seen = [name for name in node.input if name in places]
         why = next((reasons[name] for name in node.input if name in reasons), None)
         if not seen and why is None:
@@ -254,6 +255,22 @@ def trace(model: Any, image: Input, size: tuple[int, int]) -> Trace:
         places[node.output[0]] = place
         period = [math.lcm(period[0], place.rows.step), math.lcm(period[1], place.columns.step)]
     return Trace(places, reasons, (period[0], period[1]))
+
+
+def _constant(node: Any, constants: dict[str, Any]) -> dict[str, Any]:
+    """What a node gives whatever the image is, as far as it matters here."""
+    onnx = need("onnx", "cnn")
+    if node.op_type in ("Identity", "Cast") and node.input[0] in constants:
+        return {node.output[0]: constants[node.input[0]]}
+    if node.op_type != "Constant" or len(node.attribute) != 1:
+        return {}
+    (value,) = node.attribute
+    if value.name == "value":
+        return {node.output[0]: value.t}
+    if value.name in ("value_float", "value_floats", "value_int", "value_ints"):
+        array = np.asarray(onnx.helper.get_attribute_value(value))
+        return {node.output[0]: onnx.numpy_helper.from_array(array)}
+    return {}
 
 
 def _follow(node: Any, attributes: dict[str, Any], places: list[Place], constants: dict[str, Any]) -> Place:
