@@ -10,6 +10,8 @@ comparison, consensus           measures of two label images, and of more; major
 labelers, interrater            `agreement`: who labelled the same image, and how far they agree
 agreement_pictures, drawing     its pictures and maps; what all pictures have in common
 rules, file_rules, audit        `lint`: what tables have wrong, in themselves and about the files of labels
+eras                            versions of Doodler, and which ones may have made a trial
+mlp, cleaning                   its classifier, and what it does with labels besides, bit for bit
 archives                        `archive`, `restore`: results without what is in them twice, and back
 ledger                          many files, one task each: the manifest of a folder, runs that go on
 ==============================  =======================================================================================
