@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from maskmill._files import need
 from maskmill._jobs import cpu_count
+from maskmill.densify.discriminant import discriminant
 from maskmill.densify.forest import Trees
 
 Table = NDArray[np.float32]
 
-NAMES = ("logistic", "trees", "forest", "boosting", "xgboost", "mlp")
+NAMES = ("logistic", "discriminant", "trees", "forest", "boosting", "xgboost", "mlp")
 """Those that `train` knows by name."""
 
 
@@ -169,6 +170,7 @@ def train(
     *,
     seed: int,
     options: Mapping[str, Any] | None = None,
+    blob: NDArray[np.int64] | None = None,
 ) -> Classifier:
     """Train a classifier, and make it plain arrays where it is of a kind that can be.
 
@@ -182,7 +184,9 @@ def train(
     seed : int
         Of classifiers by name: same seed, same classifier.
     options : mapping, optional
-        For the constructor of scikit-learn's or XGBoost's class, over our defaults.
+        For the constructor of scikit-learn's or XGBoost's class, over our defaults; or for `discriminant`.
+    blob : (N,) int64, optional
+        The stroke of each row, which only "discriminant" asks for; by default those of a class are one.
 
     Raises
     ------
@@ -198,6 +202,9 @@ def train(
             f"classifier must be one of {', '.join(NAMES)} or an object with fit, not {classifier!r}"
         )
     try:
+        if classifier == "discriminant":
+            found = discriminant(table, target, target if blob is None else blob, **dict(options or {}))
+            return Layers((found[0],), (found[1],), "identity")
         unfitted = _made(classifier, seed, dict(options or {}))
     except TypeError as error:
         raise ValueError(f"options must be those of the classifier {classifier!r} ({error})") from None

@@ -44,9 +44,10 @@ def fit(
         "lab": colour. "filters": Gaussian means and local standard deviations at `sigmas`. "location": row and column,
         from 0 to 1. "cnn", or with taps "cnn:b0,b2,b4": layers of EfficientNet-Lite0 (`hypercolumns`). A function takes
         an image (H, W, bands) and gives (H, W, F); also a `hypercolumns.Network`; see `Columns`.
-    classifier : {"logistic", "trees", "forest", "boosting", "xgboost", "mlp"} or an object
-        Multinomial logistic regression; extra trees; random forest; gradient boosting by histograms (scikit-learn), or
-        by XGBoost; a perceptron with layers of 100 and 60. Or any object with fit and predict_proba.
+    classifier : {"logistic", "discriminant", "trees", "forest", "boosting", "xgboost", "mlp"} or an object
+        Multinomial logistic regression; linear discriminants that know which pixels are of one stroke (`discriminant`);
+        extra trees; random forest; gradient boosting by histograms (scikit-learn), or by XGBoost; a perceptron with
+        layers of 100 and 60. Or any object with fit and predict_proba.
     options : mapping, optional
         For the constructor of scikit-learn's or XGBoost's class, such as {"C": 0.1}.
     sigmas : sequence of float
@@ -118,8 +119,9 @@ def _trained(
     spread = table.std(axis=0, dtype=np.float64)
     # Constant columns say nothing: their standardised values are 0.
     scale = np.where(spread > 1e-7 * np.maximum(1, np.abs(mean)), spread, 1).astype(np.float32)
+    standard = (table - mean) / scale
     made = train(
-        how["classifier"], (table - mean) / scale, target, seed=int(how["seed"]), options=how["options"]
+        how["classifier"], standard, target, seed=int(how["seed"]), options=how["options"], blob=rows.blob
     )
     classes = rows.classes[present]
     called = tuple(names.get(int(k), str(k)) for k in classes)
