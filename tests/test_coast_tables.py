@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from maskmill import FormatError
 from maskmill.cli import main
 from maskmill.studies.coast.audit import lint
+from maskmill.studies.coast.geography import geojson, places, svg_map
 from maskmill.studies.coast.records import COLUMNS, read_records, title
+from maskmill.studies.coast.repeats import read_splits
 from maskmill.studies.coast.rules import RULES
+from maskmill.studies.coast.statistics import stats
 
 ROW = {
     "annotation_image_filename": "npz/dune_20180603_ID3.npz",
@@ -338,3 +341,230 @@ def test_lint_verb(served, tmp_path, capsys):
     assert main(["coast", "lint", str(table), "--only", "class-integers", "--fail-on", "note"]) == 3
     assert main(["coast", "lint", str(table), "--only", "dates"]) == 2
     assert "rules must be among" in capsys.readouterr().err
+
+
+# Numbers
+
+
+@pytest.fixture(scope="module")
+def real(data):
+    return stats(data / "coast_train")
+
+
+PUBLISHED_CLASSES = {
+    "A": [394, 380, 414, 388, 414, 406, 336, 91, 53, 7, 3],
+    "B": [44, 44, 43, 41, 40, 24, 22],
+    "C": [266, 239, 237, 215, 249, 155, 158, 77, 9, 8, 10],
+    "D": [103, 103, 103, 103],
+    "E": [350, 332, 350, 162, 350, 165, 298, 42, 258, 7, 1],
+    "F": [50, 38, 50, 10, 0, 50, 0, 0, 0, 47, 3, 0],
+    "G": [18, 21, 21, 21, 26, 26, 26, 26, 26, 26, 23, 24],
+    "H": [39, 39, 42, 40, 40, 38, 39, 36, 39],
+    "I-8": [66, 94, 92, 91, 94, 35, 30, 1],
+    "I-11": [53, 50, 45, 91, 85, 75, 69, 86, 82, 63, 102],
+    "J": [81, 69, 82, 99, 63, 21],
+}
+SUPERCLASSES = ["water", "whitewater", "sediment", "developed", "vegetation", "natural_terrain", "other"]
+
+
+def column(table, name, **where):
+    return [row[name] for row in table if all(row[key] == value for key, value in where.items())]
+
+
+def test_real_class_counts(real):
+    table = real.tables["classes"]
+    for name, counts in PUBLISHED_CLASSES.items():
+        published = column(table, "published", list=name)
+        assert [int(n) for n in published if not math.isnan(n)] == counts
+    of_a = dict(zip(column(table, "class", list="A"), column(table, "images", list="A"), strict=True))
+    assert of_a == {
+        "water": 394,
+        "whitewater": 380,
+        "sediment": 414,
+        "other_natural_terrain": 178,
+        "vegetated_surface": 204,
+        "agricultural": 337,
+        "development": 219,
+        "cloud": 23,
+        "nodata": 53,
+        "unusual": 7,
+        "unknown": 3,
+        "other_bare_natural_terrain": 210,
+        "marsh_vegetation": 210,
+        "terrestrial_vegetation": 254,
+    }
+    assert len({name for names in real.records["classes_array"] for name in names}) == 41
+
+
+def test_real_superclass_counts(real):
+    table = real.tables["superclasses"]
+    assert column(table, "superclass", record_set="all") == SUPERCLASSES
+    for name, counts in {
+        "published": [1474, 1274, 1832, 1243, 1531, 1723, 1020],
+        "occurrences": [1474, 1274, 1832, 1124, 1790, 1651, 952],
+        "images": [1464, 1274, 1402, 1023, 1512, 1118, 719],
+    }.items():
+        assert column(table, name, record_set="all") == counts
+    for record_set, counts in {
+        "A": [394, 380, 414, 219, 473, 453, 58],
+        "C": [266, 239, 237, 156, 253, 226, 82],
+        "E": [350, 332, 350, 298, 350, 247, 259],
+        "I": [119, 50, 185, 98, 176, 69, 187],
+    }.items():
+        assert column(table, "images", record_set=record_set) == counts
+
+
+def test_real_labelers_and_pixels(real):
+    table = real.tables["labelers"]
+    for record_set, counts in {
+        "A": [67, 83, 333, 0, 0, 10],
+        "C": [0, 50, 272, 0, 0, 18],
+        "E": [55, 215, 40, 40, 0, 0],
+        "I": [190, 99, 0, 0, 0, 0],
+        "J": [0, 0, 113, 0, 0, 2],
+        "all": [415, 497, 826, 40, 44, 30],
+    }.items():
+        assert column(table, "images", record_set=record_set) == counts
+    assert column(table, "megapixels", record_set="all") == pytest.approx(
+        [276.1778, 194.5954, 614.1671, 48.9168, 44.0720, 14.6374], abs=5e-5
+    )
+    table = real.tables["sets"]
+    assert column(table, "images") == [493, 44, 340, 103, 350, 50, 26, 42, 289, 115]
+    assert column(table, "megapixels") == pytest.approx(
+        [380.2272, 44.0720, 67.0879, 44.2045, 108.5962, 1.1326, 27.2630, 174.9156, 286.6528, 58.4147],
+        abs=5e-5,
+    )
+    published = [16.7585, 6.5626, 42.1097, 22.3115, 19.8648, 68.1122, 16.0332, 9.1383, 6.1733, 6.9109]
+    assert column(table, "doodled_percent_published") == pytest.approx(published, abs=5e-5)
+    published[2] = 42.2585  # one image has no density
+    assert column(table, "doodled_percent") == pytest.approx(published, abs=5e-5)
+    assert table["pixel_ratio"][[0, 1, 3, 4, 5]] == pytest.approx(
+        [3.997, 0.147, 0.503, 0.774, 0.844], abs=6e-4
+    )
+    assert (real.as_dict()["images"], real.as_dict()["pixels"]) == (1852, 1192566534)
+
+
+def test_real_places(real):
+    lat, lon = real.tables["latitude"], real.tables["longitude"]
+    assert lat["images"].tolist() == [
+        *(50, 48, 186, 64, 0, 35, 54, 200, 186, 152, 140, 36, 68, 394, 20, 32, 6, 61, 120),
+    ]
+    assert lon["images"].tolist() == [
+        *(520, 202, 35, 0, 0, 0, 0, 0, 0, 59, 93, 77, 75, 6, 26, 45, 85, 250, 379),
+    ]
+    assert [lat["low"][0], lat["high"][-1]] == pytest.approx([25.987618, 48.148107], abs=5e-7)
+    assert [lon["low"][0], lon["high"][-1]] == pytest.approx([-124.092227, -69.952011], abs=5e-7)
+    assert (len(real.tables["cells"]), real.tables["cells"]["images"].max()) == (48, 326)
+    assert column(real.tables["places"], "places", record_set="E") == [6]
+    assert column(real.tables["places"], "places", record_set="F") == [1]
+
+
+def test_real_duplicates_and_what_was_published(real):
+    kinds = real.tables["duplicates"]["kind"].tolist()
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"labelers": 120, "sets": 4, "doodles": 3}
+    told = {(row["figure"], row["of"]): (row["published"], row["correct"]) for row in real.published}
+    assert told["NumLabel_all_datarecords_per_superlabel", "developed"] == (1243, 1023)
+    assert told["Num_images_per_datarecord_containing_class", "A cloud"] == (91, 23)
+    assert all(row["published"] != row["correct"] and row["reason"] for row in real.published)
+
+
+def test_classes_that_have_no_superclass(tmp_path):
+    found = stats(write(tmp_path / "K_x.csv", {"classes_array": "'water', 'sand', 'gold'"}))
+    table = found.tables["superclasses"]
+    counts = dict(zip(column(table, "superclass"), column(table, "images"), strict=False))
+    assert counts["(none)"] == counts["water"] == 1
+    assert counts["sediment"] == 0
+    pairs = {(row["first"], row["second"]): row["images"] for row in found.tables["class_pairs"]}
+    assert pairs == {("gold", "water"): 1}
+
+
+def test_numbers_of_no_rows_and_of_no_numbers(tmp_path):
+    found = stats(write(tmp_path / "K_x.csv"))
+    assert all(len(table) == 0 or name == "superclasses" for name, table in found.tables.items())
+    blank = dict.fromkeys(
+        [name for name, cell in ROW.items() if cell.replace(".", "").lstrip("-").isdigit()], ""
+    )
+    found = stats(write(tmp_path / "K_y.csv", {**blank, "classes_present_integer": "0"}))
+    found.write(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "statistics.json").read_bytes())["sets"][0]["megapixels"] == 0
+    assert "no place is known" in svg_map(found.records, {"K": "red"})
+    assert geojson(found.records)["features"][0]["geometry"] is None
+
+
+def boxes(path, *corners):
+    names = ("LonMin", "LatMin", "LonMax", "LatMax")
+    rows = [dict(zip(names, map(str, box), strict=True)) for box in corners]
+    for i, row in enumerate(rows):
+        row["annotation_image_filename"] = f"npz/p{i}_ID1.npz"
+    return read_records(write(path, *rows))
+
+
+def test_places_are_of_boxes_that_overlap(tmp_path):
+    records = boxes(
+        tmp_path / "K_x.csv",
+        *((0, 0, 1, 1), (5, 5, 6, 6), (0.5, 0.5, 1.5, 1.5), (1, 0, 2, 1), (1.3, 1.3, 2, 2), (5, 5, 6, 6)),
+        *((5.93, 5, 7, 6), ("", 0, 1, 1), ("", 0, 1, 1)),
+    )
+    # 2 overlaps with 0, with 3 and, by 0.04 of 0.49, too little with 4; 6 by 7 % with 1.
+    assert places(records).tolist() == [0, 1, 0, 0, 2, 1, 3, 4, 5]
+    assert places(records, 0.05).tolist() == [0, 1, 0, 0, 0, 1, 1, 2, 3]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 6)] * 2, *[st.integers(1, 3)] * 2), max_size=12))
+def test_places_by_brute_force(tmp_path_factory, corners):
+    records = boxes(
+        tmp_path_factory.mktemp("boxes") / "K_x.csv", *((x, y, x + w, y + h) for x, y, w, h in corners)
+    )
+    found = places(records, 0.3)
+    near = [
+        {
+            j
+            for j, (u, v, s, t) in enumerate(corners)
+            if max(0, min(x + w, u + s) - max(x, u)) * max(0, min(y + h, v + t) - max(y, v))
+            >= 0.3 * min(w * h, s * t)
+        }
+        for x, y, w, h in corners
+    ]
+    for i in range(len(corners)):
+        reached = {i}
+        while (more := set().union(*(near[j] for j in reached))) - reached:
+            reached |= more
+        assert reached == set(np.flatnonzero(found == found[i]).tolist())
+
+
+def test_leaks_between_parts(tmp_path, capsys):
+    rows = [
+        {"annotation_image_filename": f"npz/{name}_ID{k}.npz", "LonMin": str(lon), "LonMax": str(lon + 0.1)}
+        for name, k, lon in (("a", 1, 0), ("a", 2, 0), ("b", 1, 1), ("c", 1, 2), ("d", 1, 2))
+    ]
+    table = write(tmp_path / "K_x.csv", *rows)
+    split = tmp_path / "split.csv"
+    split.write_text(
+        "file,split\na_ID1.npz,train\nimages/a_ID2.jpg,val\nb_ID1,train\nc_ID1,train\nd_ID1_label.jpg,val\n"
+    )
+    leaks = stats(table, splits=split).tables["leaks"]
+    assert [tuple(row.values()) for row in leaks] == [
+        ("image", "a", "train 1, val 1"),
+        ("place", "a", "train 1, val 1"),
+        ("place", "c", "train 1, val 1"),
+    ]
+    assert main(["coast", "stats", str(table), "--splits", str(split)]) == 3
+    assert "leak: one image, a: train 1, val 1" in capsys.readouterr().out
+    split.write_text("file,split\na_ID1,train\na_ID1.npz,val\n")
+    with pytest.raises(
+        FormatError, match="line 3: split: expected 'train' as before for 'a_ID1.npz', found 'val'"
+    ):
+        read_splits(split)
+    split.write_text("file,fold\na_ID1,1\n")
+    with pytest.raises(FormatError, match="line 1: expected a column split or part or set, found none"):
+        read_splits(split)
+
+
+def test_stats_verb(tmp_path, capsys):
+    table = write(tmp_path / "A_x.csv", {}, {"annotation_image_filename": "npz/dune_20180603_ID1.npz"})
+    assert main(["coast", "stats", str(table), str(tmp_path / "out")]) == 0
+    assert "2 images, 0.0 megapixels" in capsys.readouterr().out
+    with open(tmp_path / "out" / "duplicates.csv", encoding="utf-8-sig", newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == ["labelers"]
+    assert main(["coast", "stats", str(table)]) == 0

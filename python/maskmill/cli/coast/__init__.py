@@ -10,6 +10,7 @@ from maskmill.cli._shared import add_family, task_module
 VERBS: tuple[str, ...] = (
     "info",
     "lint",
+    "stats",
     "agreement",
     "archive",
     "restore",

@@ -6,6 +6,8 @@ A verb of `maskmill coast` has its function here, and its options in `cli/coast`
 trials                          `read`: the trials of result files, the newest last; what the names of files tell
 timeline, quality               what changed from trial to trial; what is suspicious in a label
 records, superclasses           record tables of Coast Train, read; the superclasses of its classes
+counts, geography, repeats      numbers of tables: by class, labeler, setting; places and maps; duplicates, leaks
+statistics                      `stats`: all of them, with what was published and is not so
 comparison, consensus           measures of two label images, and of more; majority, estimated truth
 labelers, interrater            `agreement`: who labelled the same image, and how far they agree
 agreement_pictures, drawing     its pictures and maps; what all pictures have in common
@@ -25,6 +27,7 @@ from maskmill.studies.coast.audit import Lint, lint
 from maskmill.studies.coast.interrater import Agreement, agreement
 from maskmill.studies.coast.quality import Quality, quality
 from maskmill.studies.coast.records import read_records
+from maskmill.studies.coast.statistics import Statistics, stats
 from maskmill.studies.coast.timeline import Step, timeline
 from maskmill.studies.coast.trials import Name, find, name_of, read
 
@@ -33,6 +36,7 @@ __all__ = [
     "Lint",
     "Name",
     "Quality",
+    "Statistics",
     "Step",
     "Trial",
     "agreement",
@@ -44,5 +48,6 @@ __all__ = [
     "read",
     "read_records",
     "restore",
+    "stats",
     "timeline",
 ]
