@@ -25,6 +25,7 @@ from . import (
     rivals_annotations,
     rivals_codes,
     rivals_em,
+    rivals_features,
     rivals_hashes,
     rivals_measures,
     rivals_patches,
@@ -520,6 +521,7 @@ def _scipy() -> dict[str, Operation]:
         "morphology_erode_square": shaped(ndimage.binary_erosion, False, 1),
         "morphology_dilate_disc": shaped(ndimage.binary_dilation, True, 0),
         "morphology_erode_disc": shaped(ndimage.binary_erosion, True, 1),
+        **rivals_features.scipy(),
     }
 
 
@@ -572,6 +574,7 @@ def _skimage() -> dict[str, Operation]:
         "polygons_rasterize_even_odd": polygons,
         "polygons_simplify": simplify,
         "outlines_trace": trace,
+        **rivals_features.scikit_image(),
         **rivals_measures.scikit_image(),
         **rivals_polygons.scikit_image(),
     }
@@ -683,6 +686,7 @@ RIVALS = (
     Rival("faiss buckets", "faiss", "faiss-cpu", cache(rivals_codes.faiss_buckets)),
     Rival("usearch", "usearch", "usearch", cache(rivals_codes.usearch)),
     Rival("imagededup", "imagededup", "imagededup", cache(rivals_codes.imagededup)),
+    Rival("doodler-engine", "doodler_engine", "doodler-engine==0.0.3", cache(rivals_features.doodler_engine)),
     Rival("cem-dataset", "SimpleITK", "SimpleITK", cache(rivals_em.cem_dataset)),
     Rival("colab_zirc_dims", "skimage", "scikit-image", cache(rivals_measures.colab_zirc_dims)),
     Rival("pycocotools loop", "pycocotools", "pycocotools==2.0.11", cache(rivals_annotations.pycocotools)),

@@ -29,6 +29,7 @@ KERNELS = (
     "patches",
     "hashes",
     "hamming",
+    "features",
     "matching",
     "coco_json",
     "dataset",

@@ -237,6 +237,29 @@ GRAINS_FEW = Workload("5 grains of 256 x 320", lambda _: _grains(5, 256, 320), q
 GRAINS = Workload("60 grains of 1,024 x 1,280", lambda _: _grains(60, 1024, 1280))
 
 
+# Photographs whose pixels are to be classified
+
+
+def _photo(height: int, width: int) -> np.ndarray:
+    """Smooth fields, edges and noise, (height, width, 3) uint8."""
+    rng = _rng(21)
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(y / p) + np.cos(x / q) for p, q in rng.uniform(5, 90, (3, 2))], axis=-1)
+    return (120 + 50 * waves + rng.normal(0, 8, waves.shape)).clip(0, 255).astype(np.uint8)
+
+
+def _core_photo(data: Path | None) -> np.ndarray:
+    if data is None:
+        return _photo(2693, 396)
+    import cv2
+
+    return np.ascontiguousarray(cv2.imread(str(next((data / "cores").glob("*.jpg"))))[..., ::-1])
+
+
+COAST = Workload("photo of 306 x 172", lambda _: _photo(306, 172), quick=True, small=True)
+CORE = Workload("core of 2,693 x 396", _core_photo, "cores")
+
+
 # Polygons
 
 

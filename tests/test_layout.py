@@ -137,6 +137,7 @@ LEVELS = [
         "morphology",
         "outlines",
         "measures",
+        "features",
         "_picture",
         "hashes",
         "hamming",

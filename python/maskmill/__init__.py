@@ -2,7 +2,7 @@
 
 `Masks` holds many masks and does everything with them; the modules `rle`, `setops`, `geometry`, `overlap`,
 `morphology`, `polygons`, `outlines` and `measures` are the same on plain arrays; `coco_json` reads and writes
-COCO files.
+COCO files; `features` describes pixels for classifiers.
 `Dataset` is an annotated data set of whatever format, which `maskmill.io` reads and writes.
 `maskmill.pycocotools` takes the place of pycocotools.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from maskmill import (
     coco_json,
+    features,
     geometry,
     hamming,
     hashes,
@@ -50,6 +51,7 @@ __all__ = [
     "Polygons",
     "__version__",
     "coco_json",
+    "features",
     "geometry",
     "hamming",
     "hashes",

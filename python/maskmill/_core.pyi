@@ -190,6 +190,25 @@ def measures_table(
     pixels: (N, 2), width and height of a pixel, for rectangles and Feret diameters. largest: of each mask its largest
     8-connected component alone."""
 
+# features
+def features_bank(
+    image: NDArray[np.float32],
+    weights: _Float64s,
+    starts: _Offsets,
+    parity: _Int64s,
+    first: _Int64s,
+    second: _Int64s,
+    maps: _Int64s,
+    rows: _Float64s,
+    columns: _Float64s,
+    border: int,
+    precise: bool,
+    at: _Int64s | None,
+    out: NDArray[Any],
+) -> None:
+    """image (bands, H, W); out (H, W, F), or (K, F) at the pixels `at` (K, 2), float32 or float64. The tables are
+    explained in cpp/kernels/features.hpp; border 0: nearest, 1: reflect, 2: mirror."""
+
 # patches
 def patches_extract(
     array: NDArray[Any], boxes: _Int64s, out: NDArray[Any], pad: int, fill: NDArray[Any]

@@ -22,6 +22,7 @@ from maskmill._numba.coco_rle import (
     coco_rle_merge,
     coco_rle_parse,
 )
+from maskmill._numba.features import features_bank
 from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
 from maskmill._numba.hamming import hamming_greedy, hamming_nearest, hamming_pairs, hamming_self_pairs
 from maskmill._numba.hashes import (
@@ -89,6 +90,7 @@ __all__ = [
     "coco_rle_iou",
     "coco_rle_merge",
     "coco_rle_parse",
+    "features_bank",
     "geometry_flip",
     "geometry_transpose",
     "geometry_window",

@@ -1,0 +1,65 @@
+// What one pixel of a map is made of; the twin on a GPU needs no more than this.
+#pragma once
+
+#include <cmath>
+
+#include "kernels/features.hpp"
+
+namespace maskmill {
+namespace {
+
+// A pixel and its eight neighbours: rows above, here and below, columns left, middle and right.
+struct Neighbours {
+    double al, am, ar, hl, hr, bl, bm, br;
+};
+
+// scipy.ndimage.convolve with [1, 0, -1] (x) [1, 2, 1] / 4, in its order of summation; a quarter is exact.
+template <class S>
+inline S slope_down(const Neighbours& n) {
+    return static_cast<S>(0.25 * (n.br + (2 * n.bm + (n.bl + (((-n.al - 2 * n.am) - n.ar))))));
+}
+
+template <class S>
+inline S slope_right(const Neighbours& n) {
+    return static_cast<S>(0.25 * ((((((-n.al + n.ar) - 2 * n.hl) + 2 * n.hr) - n.bl) + n.br)));
+}
+
+template <class S>
+inline S root(S x) {
+    return std::sqrt(x);
+}
+
+template <class S>
+inline S sobel_of(const Neighbours& n) {
+    const S down = slope_down<S>(n), right = slope_right<S>(n);
+    return root(down * down + right * right) / static_cast<S>(1.4142135623730951);
+}
+
+template <class S>
+inline S half_gap(S a, S b, S c) {
+    const S half = (a - c) / 2;
+    return root(b * b + half * half);
+}
+
+template <class S>
+inline S half_gap_doubled(S a, S b, S c) {
+    return root(4 * (b * b) + (a - c) * (a - c)) / 2;
+}
+
+template <class S>
+inline S deviation_of(S mean, S mean_square) {
+    const S variance = mean_square - mean * mean;
+    return root(variance < 0 ? S{0} : variance);  // NaN passes
+}
+
+// Second index beyond an image that has n pixels.
+inline int64_t within(int64_t i, int64_t n, FeatureBorder border) {
+    if (i >= 0 && i < n) return i;
+    if (border == FeatureBorder::nearest || n == 1) return i < 0 ? 0 : n - 1;
+    const int64_t period = border == FeatureBorder::reflect ? 2 * n : 2 * n - 2;
+    const int64_t m = (i % period + period) % period;
+    return m < n ? m : (border == FeatureBorder::reflect ? 2 * n - 1 : 2 * n - 2) - m;
+}
+
+}  // namespace
+}  // namespace maskmill
