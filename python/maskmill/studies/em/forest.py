@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError, need, read_npz, written_whole
+from maskmill.densify.classifiers import trees_of
+from maskmill.densify.forest import Trees
 from maskmill.studies.em.features import FEATURES, features
 
 _ARRAYS = ("root", "feature", "threshold", "left", "right", "value", "about")
@@ -52,15 +54,12 @@ class Forest:
 
     def __call__(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities, (N,) of 0 to 1, for a table (N, F) of features: the mean over the trees."""
-        # scikit-learn compares float32 with its float64 thresholds.
-        table = table.astype(np.float32)
-        rows = np.arange(len(table))[:, None]
-        node = np.broadcast_to(self.root, (len(table), len(self.root))).copy()
-        while (inner := self.feature[node] >= 0).any():
-            goes_left = table[rows, np.maximum(self.feature[node], 0)] <= self.threshold[node]
-            node = np.where(inner, np.where(goes_left, self.left[node], self.right[node]), node)
-        out: NDArray[np.float64] = self.value[node].mean(axis=1) if len(table) else np.zeros(0)
-        return out
+        return self._trees().sums(table.astype(np.float32), 1)[:, 0] / len(self.root)
+
+    def _trees(self) -> Trees:
+        columns = np.zeros(len(self.root), np.int32)
+        parts = (self.root, self.feature, self.threshold, self.left, self.right)
+        return Trees(*parts, self.value[:, None], columns)
 
     def scores(self, patches: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
         """Probabilities that patches are informative, (N,) of 0 to 1."""
@@ -118,20 +117,12 @@ class Forest:
 
     def _check(self) -> None:
         """A damaged file must not send the evaluation round in circles."""
-        n, nodes = len(self.feature), np.arange(len(self.feature))
-        if any(array.shape != (n,) for array in (self.threshold, self.left, self.right, self.value)):
+        if self.value.shape != self.feature.shape:
             raise ValueError("its arrays differ in length")
-        if not len(self.root) or self.root.ndim != 1 or not ((self.root >= 0) & (self.root < n)).all():
-            raise ValueError("a root lies outside")
-        if not ((self.feature >= -1) & (self.feature < len(self.names))).all():
-            raise ValueError("a feature lies outside")
+        self._trees().check(len(self.names), 1)
         unknown = [name for name in self.names if name not in FEATURES]
         if unknown:
             raise ValueError(f"it needs the feature {unknown[0]!r}, which this version does not have")
-        inner = self.feature >= 0
-        for child in (self.left, self.right):
-            if not ((child[inner] > nodes[inner]) & (child[inner] < n)).all():
-                raise ValueError("a branch goes back or outside")
         if not ((self.value >= 0) & (self.value <= 1)).all():
             raise ValueError("a probability is not within 0..1")
 
@@ -172,17 +163,11 @@ def fit(
         n_estimators=100, max_depth=8, min_samples_split=8, class_weight="balanced", random_state=seed
     )
     model.fit(table, informative)
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _ARRAYS[:-1]}
-    start = 0
-    for tree in (estimator.tree_ for estimator in model.estimators_):
-        leaf, own = tree.children_left < 0, np.arange(tree.node_count)
-        parts["root"].append(np.array([start], np.int32))
-        parts["feature"].append(np.where(leaf, -1, tree.feature).astype(np.int16))
-        parts["threshold"].append(np.where(leaf, 0.0, tree.threshold))
-        parts["left"].append((start + np.where(leaf, own, tree.children_left)).astype(np.int32))
-        parts["right"].append((start + np.where(leaf, own, tree.children_right)).astype(np.int32))
-        votes = tree.value[:, 0, :]
-        parts["value"].append(np.where(leaf, votes[:, 1] / votes.sum(axis=1), 0.0))
-        start += tree.node_count
-    joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-    return Forest(**joined, names=tuple(names), about=dict(about or {}))
+    trees = trees_of(model, np.float64)
+    leaves, nodes = np.flatnonzero(trees.feature < 0), np.arange(len(trees.feature), dtype=np.int32)
+    left, right, value = trees.left.copy(), trees.right.copy(), np.zeros(len(nodes))
+    value[leaves] = trees.value[trees.left[leaves], 1]
+    left[leaves] = right[leaves] = nodes[leaves]
+    return Forest(
+        trees.root, trees.feature, trees.threshold, left, right, value, tuple(names), dict(about or {})
+    )
