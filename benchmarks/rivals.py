@@ -24,6 +24,7 @@ from maskmill import Masks
 from . import (
     rivals_annotations,
     rivals_codes,
+    rivals_crf,
     rivals_em,
     rivals_features,
     rivals_hashes,
@@ -689,6 +690,7 @@ RIVALS = (
     Rival("doodler-engine", "doodler_engine", "doodler-engine==0.0.3", cache(rivals_features.doodler_engine)),
     Rival("cem-dataset", "SimpleITK", "SimpleITK", cache(rivals_em.cem_dataset)),
     Rival("colab_zirc_dims", "skimage", "scikit-image", cache(rivals_measures.colab_zirc_dims)),
+    Rival("pydensecrf", "pydensecrf", "pydensecrf2==1.1", cache(rivals_crf.pydensecrf)),
     Rival("pycocotools loop", "pycocotools", "pycocotools==2.0.11", cache(rivals_annotations.pycocotools)),
     Rival("opencv loop", "cv2", "opencv-python-headless", cache(rivals_annotations.opencv)),
     Rival("regionprops loop", "skimage", "scikit-image", cache(rivals_annotations.scikit_image)),

@@ -30,6 +30,7 @@ KERNELS = (
     "hashes",
     "hamming",
     "features",
+    "crf",
     "matching",
     "coco_json",
     "dataset",

@@ -141,6 +141,7 @@ LEVELS = [
         "_picture",
         "hashes",
         "hamming",
+        "crf",
     },
     {"patches", "vectorize"},
     {"masks"},

@@ -17,6 +17,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     maskmill::register_hamming(m);
     maskmill::register_hashes(m);
     maskmill::register_hashes_further(m);
+    maskmill::register_crf(m);
     maskmill::register_matching(m);
     maskmill::register_coco_json(m);
     maskmill::register_coco_rle(m);

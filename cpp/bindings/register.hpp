@@ -19,6 +19,7 @@ void register_patches(pybind11::module_& m);
 void register_hamming(pybind11::module_& m);
 void register_hashes(pybind11::module_& m);
 void register_hashes_further(pybind11::module_& m);
+void register_crf(pybind11::module_& m);
 void register_matching(pybind11::module_& m);
 void register_coco_json(pybind11::module_& m);
 void register_coco_rle(pybind11::module_& m);

@@ -2,7 +2,8 @@
 
 `Masks` holds many masks and does everything with them; the modules `rle`, `setops`, `geometry`, `overlap`,
 `morphology`, `polygons`, `outlines` and `measures` are the same on plain arrays; `coco_json` reads and writes
-COCO files; `features` describes pixels for classifiers.
+COCO files; `features` describes pixels for classifiers, `crf` refines
+what they say.
 `Dataset` is an annotated data set of whatever format, which `maskmill.io` reads and writes.
 `maskmill.pycocotools` takes the place of pycocotools.
 """
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from maskmill import (
     coco_json,
+    crf,
     features,
     geometry,
     hamming,
@@ -51,6 +53,7 @@ __all__ = [
     "Polygons",
     "__version__",
     "coco_json",
+    "crf",
     "features",
     "geometry",
     "hamming",

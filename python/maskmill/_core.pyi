@@ -20,6 +20,10 @@ _Sizes: TypeAlias = NDArray[np.int64]
 _Int64s: TypeAlias = NDArray[np.int64]
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Float64s: TypeAlias = NDArray[np.float64]
+_Floats: TypeAlias = NDArray[np.float32]
+_Lattice: TypeAlias = tuple[
+    NDArray[np.uint32], _Floats, _Int64s, NDArray[np.uint32], _Floats, NDArray[np.uint32]
+]
 _Positions: TypeAlias = NDArray[np.uint64]
 _Runs: TypeAlias = tuple[_Counts, _Offsets]
 """Masks whose sizes the caller knows."""
@@ -236,6 +240,28 @@ def patches_stitch(
 ) -> None:
     """patches: C-contiguous, one behind the other; starts (N, axes): where in `windows` the weights of an axis of a
     box begin; blend: 0 mean, 1 max, 2 last; out: C-contiguous, what no patch covers stays."""
+
+# crf: a lattice is (vertices, weights, starts, points, shares, neighbours), a term (lattice, before, after, weight,
+# compatibility); see _numba/crf.py
+def crf_lattice(features: _Floats) -> _Lattice:
+    """features (N, d), 1 to 63 columns."""
+
+def crf_filter(lattice: _Lattice, values: _Floats, out: _Floats) -> None:
+    """values (L, N) -> out (L, N)."""
+
+def crf_mean_field(
+    unary: _Floats,
+    terms: Sequence[tuple[_Lattice, _Floats | None, _Floats | None, float, _Floats | None]],
+    iterations: int,
+    out: _Floats,
+) -> None:
+    """unary (L, N) -> out (L, N); before, after (N,), compatibility (L, L), which replaces the weight."""
+
+def crf_windows(values: _Float64s, guide: _Floats, sigma: float, radius: int, out: _Float64s) -> None:
+    """values (L, H, W), guide (H, W, C) -> out (L, H, W)."""
+
+def crf_pairs(values: _Float64s, features: _Floats, out: _Float64s) -> None:
+    """values (L, N), features (N, d) -> out (L, N)."""
 
 # hamming: codes are (N, words), 1 to 4 words
 def hamming_pairs(

@@ -22,6 +22,7 @@ from maskmill._numba.coco_rle import (
     coco_rle_merge,
     coco_rle_parse,
 )
+from maskmill._numba.crf import crf_filter, crf_lattice, crf_mean_field, crf_pairs, crf_windows
 from maskmill._numba.features import features_bank
 from maskmill._numba.geometry import geometry_flip, geometry_transpose, geometry_window
 from maskmill._numba.hamming import hamming_greedy, hamming_nearest, hamming_pairs, hamming_self_pairs
@@ -90,6 +91,11 @@ __all__ = [
     "coco_rle_iou",
     "coco_rle_merge",
     "coco_rle_parse",
+    "crf_filter",
+    "crf_lattice",
+    "crf_mean_field",
+    "crf_pairs",
+    "crf_windows",
     "features_bank",
     "geometry_flip",
     "geometry_transpose",

@@ -1,0 +1,151 @@
+// What crf_mean_field.cpp does to rows of labels at every level of instructions: splat, blur, slice and softmax. A row has
+// W floats, one cache line at most. See support/simd.hpp.
+
+namespace maskmill::MASKMILL_SIMD {
+namespace {
+
+// The value of vertices: the sum over their points, in rising order.
+template <int W>
+void crf_splat(const CrfTerm& term, const float* rows, float* values, size_t begin, size_t end) {
+    const CrfLatticeView& lattice = term.lattice;
+    for (size_t v = begin; v < end; ++v) {
+        float sum[W] = {};
+        for (auto e = static_cast<size_t>(lattice.starts[v]); e < static_cast<size_t>(lattice.starts[v + 1]); ++e) {
+            const size_t point = lattice.points[e];
+            const float share = lattice.shares[e];
+            const float* row = rows + point * W;
+            if (term.before != nullptr) {
+                const float factor = term.before[point];
+                for (int l = 0; l < W; ++l) sum[l] += share * (row[l] * factor);
+            } else {
+                for (int l = 0; l < W; ++l) sum[l] += share * row[l];
+            }
+        }
+        std::memcpy(values + v * W, sum, sizeof(sum));
+    }
+}
+
+// Along one direction; row m is zero.
+template <int W>
+void crf_blur(const uint32_t* neighbours, const float* from, float* to, size_t begin, size_t end) {
+    for (size_t v = begin; v < end; ++v) {
+        const float* own = from + v * W;
+        const float* a = from + size_t{neighbours[2 * v]} * W;
+        const float* b = from + size_t{neighbours[2 * v + 1]} * W;
+        float* out = to + v * W;
+        for (int l = 0; l < W; ++l) out[l] = own[l] + 0.5f * (a[l] + b[l]);
+    }
+}
+
+// out (W, kCrfBlock): what comes back to `count` points from `begin` on.
+template <int W, bool kFew>
+void crf_slice(const CrfTerm& term, const float* values, size_t begin, size_t count, float* out) {
+    const CrfLatticeView& lattice = term.lattice;
+    const auto corners = static_cast<size_t>(lattice.d + 1);
+    const float alpha = crf_alpha(lattice.d);
+    for (size_t k = 0; k < count; ++k) {
+        const size_t at = (begin + k) * corners;
+        float sum[W] = {};
+        for (size_t e = at; e < at + corners; ++e) {
+            const float* row = values + size_t{lattice.vertices[e]} * W;
+            const float weight = lattice.weights[e];
+            if constexpr (kFew) {
+                for (int l = 0; l < W; ++l) sum[l] += weight * row[l] * alpha;
+            } else {
+                const float share = weight * alpha;
+                for (int l = 0; l < W; ++l) sum[l] += share * row[l];
+            }
+        }
+        const float after = term.after != nullptr ? term.after[begin + k] : 1.0f;
+        for (int l = 0; l < W; ++l) out[static_cast<size_t>(l) * kCrfBlock + k] = sum[l] * after;
+    }
+}
+
+// Cephes' exponential, in float32 throughout.
+inline void crf_exp(float* x) {
+    for (int k = 0; k < kCrfBlock; ++k) {
+        float v = x[k] > -88.3762626647949f ? x[k] : -88.3762626647949f;
+        const float y = v * 1.44269504088896341f + 0.5f;
+        const auto whole = static_cast<int32_t>(y);
+        const int32_t n = whole - (static_cast<float>(whole) > y ? 1 : 0);
+        const auto times = static_cast<float>(n);
+        v = v - times * 0.693359375f;
+        v = v - times * -2.12194440e-4f;
+        const float square = v * v;
+        float p = 1.9875691500e-4f;
+        p = p * v + 1.3981999507e-3f;
+        p = p * v + 8.3334519073e-3f;
+        p = p * v + 4.1665795894e-2f;
+        p = p * v + 1.6666665459e-1f;
+        p = p * v + 5.0000001201e-1f;
+        p = p * square + v;
+        p = p + 1.0f;
+        x[k] = p * std::bit_cast<float>((n + 127) << 23);
+    }
+}
+
+// The exponential in double precision, rounded once.
+inline void crf_exp_rounded(float* x) {
+    for (int k = 0; k < kCrfBlock; ++k) {
+        const double v = x[k] > -104.0f ? static_cast<double>(x[k]) : -104.0;
+        const double z = v * (32 * 0x1.71547652b82fep+0);
+        constexpr double kRound = 0x1.8p52;
+        const double rounded = (z + kRound) - kRound;
+        const double r = z - rounded;
+        const auto n = static_cast<int32_t>(rounded);
+        const double p = ((0x1.c6af84b912394p-5 / 32768) * r + 0x1.ebfce50fac4f3p-3 / 1024) * (r * r) +
+                         ((0x1.62e42ff0c52d6p-1 / 32) * r + 1.0);
+        const uint64_t power = static_cast<uint64_t>((n >> 5) + 1023) << 52;
+        x[k] = static_cast<float>(p * (kCrfPowers[n & 31] * std::bit_cast<double>(power)));
+    }
+}
+
+// Probabilities from logits (labels, kCrfBlock), in place. Labels are summed as four at a time: two running sums of
+// fours, then the four of them, then the labels beyond.
+void crf_softmax(float* logits, size_t labels) {
+    constexpr int kLanes = kCrfBlock;
+    float most[kLanes];
+    std::memcpy(most, logits, sizeof(most));
+    for (size_t l = 1; l < labels; ++l) {
+        const float* x = logits + l * kLanes;
+        for (int k = 0; k < kLanes; ++k) most[k] = x[k] > most[k] ? x[k] : most[k];
+    }
+    const size_t fours = labels / 4;
+    for (size_t l = 0; l < labels; ++l) {
+        float* x = logits + l * kLanes;
+        for (int k = 0; k < kLanes; ++k) x[k] -= most[k];
+        if (l < fours * 4) {
+            crf_exp(x);
+        } else {
+            crf_exp_rounded(x);
+        }
+    }
+    float sum[kLanes] = {};
+    if (fours > 0) {
+        float part[4][kLanes];
+        for (size_t c = 0; c < 4; ++c) {
+            const auto row = [&](size_t four) { return logits + (4 * four + c) * kLanes; };
+            std::memcpy(part[c], row(0), sizeof(part[c]));
+            float odd[kLanes] = {};
+            const size_t pairs = fours / 2;
+            for (size_t f = 1; f < 2 * pairs; ++f) {
+                float* to = f % 2 == 1 ? odd : part[c];
+                const float* x = row(f);
+                for (int k = 0; k < kLanes; ++k) to[k] += x[k];
+            }
+            for (int k = 0; k < kLanes && pairs > 0; ++k) part[c][k] += odd[k];
+            for (int k = 0; k < kLanes && fours % 2 == 1 && fours > 1; ++k) part[c][k] += row(fours - 1)[k];
+        }
+        for (int k = 0; k < kLanes; ++k) sum[k] = (part[0][k] + part[2][k]) + (part[1][k] + part[3][k]);
+    }
+    for (size_t l = fours * 4; l < labels; ++l) {
+        for (int k = 0; k < kLanes; ++k) sum[k] += logits[l * kLanes + static_cast<size_t>(k)];
+    }
+    for (size_t l = 0; l < labels; ++l) {
+        float* x = logits + l * kLanes;
+        for (int k = 0; k < kLanes; ++k) x[k] /= sum[k];
+    }
+}
+
+}  // namespace
+}  // namespace maskmill::MASKMILL_SIMD
