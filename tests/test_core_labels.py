@@ -9,9 +9,9 @@ import pytest
 
 import cores
 from maskmill import Dataset, FormatError, Masks, io
+from maskmill.densify.classmaps import read_classified, write_probabilities
 from maskmill.io.ilastik import open_export
 from maskmill.studies.core import Legend, read_class_map, read_labels, write_class_map
-from maskmill.studies.core.classmaps import read_classified, write_probabilities
 
 h5py = pytest.importorskip("h5py")
 

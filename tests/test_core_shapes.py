@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import cores
 from maskmill import Masks
 from maskmill.cli import main
+from maskmill.densify.legend import BUILT_IN
 from maskmill.studies.core import Scale, logs, read_labels, shapes, sorting_curve, write_class_map
-from maskmill.studies.core.legend import BUILT_IN
 from maskmill.studies.core.logs import percentiles
 from maskmill.studies.core.separation import by_erosion, by_watershed
 

@@ -12,15 +12,37 @@
 ((40, 60), [0, 1200, 1200])
 
 `columns` describe a pixel, `classifiers` tell classes apart by them, `prediction` goes over an image tile by tile,
-`smoothing` is a dense CRF behind that; `evaluation` scores on strokes (`blobs`) that were not trained with.
+`smoothing` is a dense CRF behind that; `evaluation` scores on strokes (`blobs`) that were not trained with. `labels`
+reads what was painted in any program, `classmaps` writes what came of it, `legend` has names and colours.
 """
 
 from maskmill.densify.blobs import blobs
+from maskmill.densify.classmaps import ClassMap, read_class_map, write_class_map, write_probabilities
 from maskmill.densify.columns import Columns
 from maskmill.densify.evaluation import evaluate
+from maskmill.densify.labels import Labels, read_labels
+from maskmill.densify.legend import Legend
 from maskmill.densify.model import Model, load
 from maskmill.densify.prediction import Result, predict
 from maskmill.densify.report import Report, Score
 from maskmill.densify.training import fit
 
-__all__ = ["Columns", "Model", "Report", "Result", "Score", "blobs", "evaluate", "fit", "load", "predict"]
+__all__ = [
+    "ClassMap",
+    "Columns",
+    "Labels",
+    "Legend",
+    "Model",
+    "Report",
+    "Result",
+    "Score",
+    "blobs",
+    "evaluate",
+    "fit",
+    "load",
+    "predict",
+    "read_class_map",
+    "read_labels",
+    "write_class_map",
+    "write_probabilities",
+]

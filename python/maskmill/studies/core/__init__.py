@@ -4,19 +4,18 @@ After github.com/brendonhall/core_features (core 72-2 of IODP 364, Chicxulub). A
 function here, and its options in `cli/core`. Modules:
 
 ==============  =======================================================================================================
-legend          ids, names and colours of classes
 scale           mm of pixels, depths of rows, of full photos and of what is cut out of them
-labels          what was painted, from ilastik, Doodler, label images, polygons
-classmaps       class maps and probabilities as files, for ilastik and others
 shapes          `shapes`: clasts and their measures; `separation` parts those that touch
 logs            shares, numbers and sizes along depth; sorting curves
 tables          CSV
 ==============  =======================================================================================================
+
+Legends, labels and class maps as files are `maskmill.densify`'s.
 """
 
-from maskmill.studies.core.classmaps import ClassMap, read_class_map, write_class_map
-from maskmill.studies.core.labels import Labels, read_labels
-from maskmill.studies.core.legend import Legend
+from maskmill.densify.classmaps import ClassMap, read_class_map, write_class_map
+from maskmill.densify.labels import Labels, read_labels
+from maskmill.densify.legend import Legend
 from maskmill.studies.core.logs import logs, sorting_curve
 from maskmill.studies.core.scale import Scale
 from maskmill.studies.core.shapes import Shapes, shapes

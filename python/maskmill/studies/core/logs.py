@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill.dataset import Table, objects
-from maskmill.studies.core.classmaps import class_map
+from maskmill.densify.classmaps import class_map
 from maskmill.studies.core.shapes import Shapes
 
 MOST_BINS = 1_000_000

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import measures
 from maskmill.dataset import Table, objects
+from maskmill.densify.classmaps import class_map
+from maskmill.densify.legend import Legend
 from maskmill.masks import Masks
-from maskmill.studies.core.classmaps import class_map
-from maskmill.studies.core.legend import Legend
 from maskmill.studies.core.scale import Scale
 from maskmill.studies.core.separation import WAYS, by_erosion, by_watershed
 

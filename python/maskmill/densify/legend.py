@@ -27,7 +27,7 @@ class Legend:
 
     Examples
     --------
-    >>> from maskmill.studies.core import Legend
+    >>> from maskmill.densify import Legend
     >>> legend = Legend({1: "Clast", 4: "Matrix"}, {4: (252, 102, 33)})
     >>> legend.ids, legend.name(4), legend.id_of("Matrix"), legend.colour(4)
     ((1, 4), 'Matrix', 4, (252, 102, 33))

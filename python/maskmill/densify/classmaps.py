@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill._files import FormatError, need, write_npz, written_whole
+from maskmill.densify.legend import Legend
 from maskmill.io import _h5
 from maskmill.io._labels import write_values
 from maskmill.io._palette import write_indexed
-from maskmill.studies.core.legend import Legend
 
 KINDS = (".png", ".tif", ".tiff", ".h5", ".npz")
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -107,7 +107,7 @@ def read_class_map(path: str | os.PathLike[str], *, legend: Any = None) -> Class
     legend : whatever `Legend.of` takes, optional
         Instead.
     """
-    from maskmill.studies.core.labels import read_labels
+    from maskmill.densify.labels import read_labels
 
     file = Path(path)
     if is_classified(file):
@@ -162,7 +162,7 @@ def write_probabilities(
 
 def write_h5(file: IO[bytes], array: NDArray[Any], limits: NDArray[Any]) -> None:
     """An (H, W, C) array as ilastik exports it."""
-    h5py = need("h5py", "core")
+    h5py = need("h5py", "ilastik")
     kinds = (("y", 2), ("x", 2), ("c", 1))  # vigra's numbers: 1 a channel, 2 space
     tags = [{"key": key, "typeFlags": kind, "resolution": 0, "description": ""} for key, kind in kinds]
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Labels of a core, from whatever they were painted in: ilastik, Doodler, label images, polygons; one file or more."""
+"""What was painted on a photo, in whatever program: ilastik, Doodler, label images, polygons; one file or more."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill import io
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset
+from maskmill.densify.classmaps import class_map, is_classified, read_classified
+from maskmill.densify.legend import Legend
 from maskmill.io._semantic import label_image
-from maskmill.studies.core.classmaps import class_map, is_classified, read_classified
-from maskmill.studies.core.legend import Legend
 
 CONFLICTS = ("error", "first", "last", "none")
 _RASTERS = (".png", ".tif", ".tiff", ".bmp")
@@ -82,7 +82,7 @@ def read_labels(
     Examples
     --------
     >>> import numpy as np
-    >>> from maskmill.studies.core import read_labels
+    >>> from maskmill.densify import read_labels
     >>> left, right = np.zeros((2, 4), np.uint8), np.zeros((2, 4), np.uint8)
     >>> left[:, :2], right[:, 1:] = 1, 2
     >>> found = read_labels([left, right], legend=["clast", "matrix"], conflict="none")
