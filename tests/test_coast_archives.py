@@ -120,7 +120,7 @@ class TestArchives:
         assert "bad_ann.npz: not a readable zip archive" in told.err
         assert "0 files, 6 were done before, 1 failed" in told.out
         assert main(["coast", "archive", str(results), str(tmp_path / "b"), "--quiet"]) == 2
-        assert "must be a folder for verb" in capsys.readouterr().err
+        assert 'was begun with verb "restore"' in capsys.readouterr().err
 
 
 class TestLedger:

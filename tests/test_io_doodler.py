@@ -108,6 +108,12 @@ class TestTrials:
         assert (made[(doodles == 0) & (image[..., 0] == 1)] == [0x31, 0x63, 0x95]).all()
         assert (made[(doodles == 1) & (image[..., 0] == 1)] == [0x33, 0x66, 0xCC]).all()
 
+    @pytest.mark.parametrize("n", [10, 24])
+    def test_all_colours_of_a_map(self, n):
+        """The last class has the colour of what is not drawn."""
+        made = coloured(np.array([[0, 1, n]], np.uint8), np.ones((1, 3), np.uint8), n)
+        assert np.array_equal(made[0], colour_map(n)[[-1, 0, -1]])
+
 
 class TestDataset:
     def test_a_row_for_each_trial(self, result):

@@ -68,7 +68,7 @@ def coloured(doodles: NDArray[np.uint8], image: NDArray[np.uint8], n: int) -> ND
 
     What is not drawn gets the last colour of the map, and pixels without any red are black.
     """
-    colours = np.roll(colour_map(n), 1, axis=0)
+    colours = np.concatenate([colour_map(n)[-1:], colour_map(n)])
     red = image if image.ndim == 2 else image[..., 0]
     painted: NDArray[np.uint8] = colours[doodles] * (red != 0)[..., None].astype(np.uint8)
     return painted

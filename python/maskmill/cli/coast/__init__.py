@@ -14,6 +14,9 @@ VERBS: tuple[str, ...] = (
     "agreement",
     "archive",
     "restore",
+    "unpack",
+    "remap",
+    "show",
 )
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
@@ -21,6 +24,8 @@ _EPILOG = """\
 examples:
   maskmill coast VERB --help                 what a verb does, with examples
   maskmill coast info result.npz             the trials of a file, from the oldest to the newest
+  maskmill coast unpack results/ out/        pictures, label images, overlays, doodles
+  maskmill coast remap results/ remapped/    superclasses
   maskmill coast archive results/ archives/  a tenth to a half of the room; restore makes the same files again
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file, 3 done but for what is listed

@@ -11,6 +11,7 @@ from maskmill.cli._shared import add_quiet, require
 
 if TYPE_CHECKING:
     from maskmill.studies.coast.ledger import Report
+    from maskmill.studies.coast.mapping import ClassMap
 
 RESUMED = """\
 OUT gets manifest.json and manifest.csv: for each file its SHA-256 and what was made of it. Given again after an
@@ -33,6 +34,30 @@ def add_classes(p: argparse.ArgumentParser) -> None:
         "--classes",
         metavar="A,B,...",
         help="names of the classes, for files that have none (before June 2021), or a text file with one on each line",
+    )
+
+
+def add_class_map(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--remap",
+        metavar="JSON",
+        help="change classes by a configuration; 'default': superclasses of Coast Train",
+    )
+    p.add_argument("--unmapped", metavar="CLASS", help="new class of those that have no alias")
+
+
+def class_map_of(options: argparse.Namespace) -> ClassMap | None:
+    """What --remap, or --config of remap, says."""
+    from maskmill.studies.coast.mapping import built_in, read_class_map
+
+    if options.remap is None:
+        if options.unmapped is not None:
+            raise ValueError("--unmapped needs --remap")
+        return None
+    return (
+        built_in(options.unmapped)
+        if options.remap == "default"
+        else read_class_map(options.remap, options.unmapped)
     )
 
 

@@ -14,6 +14,10 @@ agreement_pictures, drawing     its pictures and maps; what all pictures have in
 rules, file_rules, audit        `lint`: what tables have wrong, in themselves and about the files of labels
 eras                            versions of Doodler, and which ones may have made a trial
 mlp, cleaning                   its classifier, and what it does with labels besides, bit for bit
+labelled                        trials as they are handed on: those that are wanted, with the classes that are wanted
+exports                         `unpack`: pictures, label images, overlays, doodles, COCO
+pictures                        `show`: doodles and labels upon the picture, and a legend
+mapping, remapping              `remap`: other classes; the configurations that say which, and what would be done
 archives                        `archive`, `restore`: results without what is in them twice, and back
 ledger                          many files, one task each: the manifest of a folder, runs that go on
 ==============================  =======================================================================================
@@ -24,15 +28,20 @@ The files themselves are read and written by `maskmill.io.doodler`.
 from maskmill.io.doodler import Trial
 from maskmill.studies.coast.archives import archive, restore
 from maskmill.studies.coast.audit import Lint, lint
+from maskmill.studies.coast.exports import unpack
 from maskmill.studies.coast.interrater import Agreement, agreement
+from maskmill.studies.coast.mapping import ClassMap, built_in, read_class_map
+from maskmill.studies.coast.pictures import show
 from maskmill.studies.coast.quality import Quality, quality
 from maskmill.studies.coast.records import read_records
+from maskmill.studies.coast.remapping import preview, remap
 from maskmill.studies.coast.statistics import Statistics, stats
 from maskmill.studies.coast.timeline import Step, timeline
 from maskmill.studies.coast.trials import Name, find, name_of, read
 
 __all__ = [
     "Agreement",
+    "ClassMap",
     "Lint",
     "Name",
     "Quality",
@@ -41,13 +50,19 @@ __all__ = [
     "Trial",
     "agreement",
     "archive",
+    "built_in",
     "find",
     "lint",
     "name_of",
+    "preview",
     "quality",
     "read",
+    "read_class_map",
     "read_records",
+    "remap",
     "restore",
+    "show",
     "stats",
     "timeline",
+    "unpack",
 ]

@@ -150,10 +150,9 @@ def on_each(
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
-                new = outcome != known.get(source.name)
+                new, known[source.name] = outcome
                 report.done, report.unchanged = report.done + new, report.unchanged + (not new)
-                known[source.name] = outcome
-                file.write(dump_json({"source": source.name, **outcome}) + b"\n")
+                file.write(dump_json({"source": source.name, **known[source.name]}) + b"\n")
                 file.flush()
             if progress is not None:
                 progress(done, len(given), source.path.name)
@@ -172,8 +171,9 @@ def _sentence(error: Exception, path: Path) -> str:
     return told if str(path) in told else f"{path}: {told}"
 
 
-def _once(work: Work, task: tuple[Source, Path, Row | None]) -> Row:
-    """The task's outcome: as it is known, if the source is the same and all files are there."""
+def _once(work: Work, task: tuple[Source, Path, Row | None]) -> tuple[bool, Row]:
+    """Whether the task had to be done, and its outcome: as it is known, if the source is the same and all files are
+    there."""
     source, folder, known = task
     digest = sha256(source.path)
     if (
@@ -181,10 +181,10 @@ def _once(work: Work, task: tuple[Source, Path, Row | None]) -> Row:
         and known["sha256"] == digest
         and all((folder / name).is_file() for name in _files(known))
     ):
-        return known
+        return False, known
     for name in _files(known) if known is not None else ():  # there may be fewer files now
         (folder / name).unlink(missing_ok=True)
-    return {"sha256": digest, "rows": json.loads(dump_json(work(source)))}
+    return True, {"sha256": digest, "rows": json.loads(dump_json(work(source)))}
 
 
 def _files(outcome: Row) -> list[str]:
@@ -214,13 +214,13 @@ def _known(folder: Path, verb: str, settings: Mapping[str, Any]) -> dict[str, Ro
 
 
 def _same_work(path: Path, content: Row, verb: str, settings: Mapping[str, Any]) -> None:
-    for key, given in (("verb", verb), ("settings", settings)):
-        if content.get(key) != given:
-            was = dump_json(content.get(key)).decode()[:300]
-            raise ValueError(
-                f"{path.parent}: must be a folder for {key} {dump_json(given).decode()[:300]}, and was begun with "
-                f"{was}; choose another folder, or overwrite"
-            )
+    was = content.get("settings")
+    before = {"verb": content.get("verb"), **(was if isinstance(was, dict) else {})}
+    now = {"verb": verb, **settings}
+    other = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    if other:
+        said = ", ".join(f"{name} {dump_json(before.get(name)).decode()[:80]}" for name in other)
+        raise ValueError(f"{path.parent}: was begun with {said}; choose another folder, or overwrite")
 
 
 def _outcome(item: Any, where: str) -> tuple[str, Row]:

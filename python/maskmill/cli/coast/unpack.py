@@ -1,0 +1,103 @@
+"""maskmill coast unpack: pictures, label images, overlays and doodles of results."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from maskmill.cli._shared import progress_bar
+from maskmill.cli.coast._shared import (
+    RESUMED,
+    add_class_map,
+    add_classes,
+    add_folders,
+    check_folders,
+    class_map_of,
+    classes_of,
+    tell,
+)
+
+_EPILOG = f"""\
+examples:
+  maskmill coast unpack results/ out/                          images/ labels/ overlays/ doodles/
+  maskmill coast unpack results/ out/ --what labels --base 1   ids from 1; 0 is no class
+  maskmill coast unpack results/ out/ --trials all             NAME_trial1 is the oldest
+  maskmill coast unpack results/ out/ --remap default          superclasses of Coast Train
+  maskmill coast unpack results/ out/ --coco coco,panoptic     instances.json, panoptic.json
+  maskmill coast unpack results/ out/ --layout doodler         NAME.jpg, NAME_label.png, NAME_overlay.png, ...
+
+Labels are PNGs with a palette: their numbers are ids of classes, unchanged, and their colours are Doodler's. Pixels
+without a class are 255 with base 0, and 0 with base 1. classes.csv says which id is which class.
+
+{RESUMED}
+
+exit codes: 0 done, 2 wrong usage, 3 done but for the files that are listed
+"""
+
+
+def add_parser(steps: Any) -> None:
+    p = steps.add_parser(
+        "unpack",
+        help="pictures, label images, overlays and doodles",
+        description="Write what is in Doodler's results as files: the picture, the label without any loss, the label "
+        "upon the picture, and what was drawn.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_folders(p)
+    p.add_argument(
+        "--what",
+        default="images,labels,overlays,doodles",
+        metavar="A,B,...",
+        help="of images, labels, overlays, doodles, masks (one for each class); default: all but masks",
+    )
+    p.add_argument(
+        "--trials", choices=("newest", "all"), default="newest", help="of each file (default: newest)"
+    )
+    p.add_argument("--base", type=int, choices=(0, 1), default=0, help="id of the first class (default: 0)")
+    p.add_argument(
+        "--layout",
+        choices=("plain", "doodler"),
+        default="plain",
+        help="names of files; doodler: as its utilities call them",
+    )
+    p.add_argument(
+        "--bands",
+        choices=("rgb", "tiff"),
+        default="rgb",
+        help="of pictures with 4 bands: RGB and NAME_band4 (default), or a TIFF with all",
+    )
+    add_class_map(p)
+    p.add_argument(
+        "--coco", default="", metavar="A,B", help="coco: instances.json; panoptic: panoptic.json and its PNGs"
+    )
+    add_classes(p)
+
+
+def run(options: argparse.Namespace) -> int:
+    from maskmill.studies.coast import unpack
+
+    check_folders(options)
+    with progress_bar("unpacking", options.quiet) as progress:
+        report = unpack(
+            options.input,
+            options.out,
+            parts=options.what.split(","),
+            trials=options.trials,
+            base=options.base,
+            layout=options.layout,
+            bands=options.bands,
+            class_map=class_map_of(options),
+            classes=classes_of(options),
+            coco=[form for form in options.coco.split(",") if form],
+            processes=options.processes,
+            overwrite=options.overwrite,
+            progress=progress,
+        )
+    turned = [row["name"] for row in report.rows if row["turned"]]
+    if turned:
+        print(
+            f"{len(turned)} labels are of pictures that were turned by EXIF; orig_image is not, and is not taken"
+        )
+    files = sum(len(row["files"]) for row in report.rows)
+    return tell(report, "unpack", f"{files} files of {len(report.rows)} trials in {options.out}")

@@ -1,0 +1,272 @@
+"""`unpack`: results as pictures, lossless label images, overlays and doodles, with a manifest."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maskmill._files import need, written_whole
+from maskmill.dataset import Dataset, Reference, Table, objects
+from maskmill.io._palette import write_indexed
+from maskmill.io._semantic import with_parts
+from maskmill.io._tables import write_table
+from maskmill.io.doodler import read_labels
+from maskmill.io.formats import write
+from maskmill.io.pictures import write_picture
+from maskmill.masks import Masks
+from maskmill.studies.coast.labelled import (
+    TRIALS,
+    Labelled,
+    checked_base,
+    classes_table,
+    find_sources,
+    labelled,
+    palette,
+    values,
+)
+from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
+from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.pictures import overlay
+
+PARTS = ("images", "labels", "overlays", "doodles", "masks")
+"""What may be written: the picture, its label, the label upon the picture, what was drawn, a mask of each class."""
+LAYOUTS = ("plain", "doodler")
+BANDS = ("rgb", "tiff")
+COCO = ("coco", "panoptic")
+
+
+def unpack(
+    path: str | Path,
+    folder: str | Path,
+    *,
+    parts: Sequence[str] = PARTS[:4],
+    trials: str = "newest",
+    base: int = 0,
+    layout: str = "plain",
+    bands: str = "rgb",
+    class_map: ClassMap | None = None,
+    classes: Sequence[str] = (),
+    coco: Sequence[str] = (),
+    processes: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Write the pictures, labels, overlays and doodles of results into folders of these names.
+
+    Labels and doodles are PNGs with a palette in Doodler's colours: whoever reads the numbers gets ids of classes,
+    unchanged, and whoever looks sees colours. `classes.csv` says which id is which class.
+
+    Parameters
+    ----------
+    path : path
+        A result, or a folder with such files or folders of them.
+    folder : path
+        To write to. Given again after an interruption, it goes on.
+    parts : sequence of {"images", "labels", "overlays", "doodles", "masks"}
+        `masks` are a PNG of 0 and 255 for each class that occurs. Doodles always have class + 1, and 0 for none.
+    trials : {"newest", "all"}
+        All are called `NAME_trial1` (the oldest) and so on.
+    base : {0, 1}
+        The first id. Pixels without a class are 255 with base 0, and 0 with base 1.
+    layout : {"plain", "doodler"}
+        Names as those of Doodler's utilities: `NAME.jpg`, `NAME_label.png`, `NAME_overlay.png`, `NAME_doodles.png`;
+        with a class map in `images_remap`, `labels_remap`, `overlays_remap`. Labels are PNG, though; theirs were JPEG.
+    bands : {"rgb", "tiff"}
+        Of pictures with 4 bands: 3 of them as PNG, the fourth as `NAME_band4.png`; or all of them in one TIFF. Other
+        numbers of bands than 1, 3 and 4 are TIFF always.
+    class_map : ClassMap, optional
+        What classes become, such as `mapping.read_class_map` reads.
+    classes : sequence of str
+        Names for files that have none.
+    coco : sequence of {"coco", "panoptic"}
+        Write connected parts of classes as `instances.json`, all pixels as `panoptic.json`, too.
+
+    Returns
+    -------
+    Report
+        Its rows have source, trial, era, classes and counts; the folder's manifest has them, too.
+
+    Raises
+    ------
+    ValueError
+        If the folder was used for something else. What is wrong with a result is in the report.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from maskmill.studies.coast import unpack
+    >>> place = Path(tempfile.mkdtemp())
+    >>> label = np.eye(2, dtype=np.uint8)[np.zeros((40, 60), int)]
+    >>> trial = {"image": np.zeros((40, 60, 3), np.uint8), "label": label, "classes": ["water", "land"]}
+    >>> np.savez(place / "dune_db.npz", **trial)
+    >>> unpack(place / "dune_db.npz", place / "out", parts=["images", "labels"]).rows[0]["files"]
+    ['images/dune_db.png', 'labels/dune_db.png']
+    """
+    for given, name, choices in (
+        *((part, "parts", PARTS) for part in parts),
+        *((form, "coco", COCO) for form in coco),
+        (trials, "trials", TRIALS),
+        (layout, "layout", LAYOUTS),
+        (bands, "bands", BANDS),
+    ):
+        if given not in choices:
+            raise ValueError(f"{name} must be {' or '.join(choices)}, not {given!r}")
+    wanted = tuple(part for part in PARTS if part in parts or (coco and part == "images"))
+    settings: dict[str, Any] = {
+        "parts": wanted,
+        "trials": trials,
+        "base": checked_base(base),
+        "ignored": 255 if base == 0 else 0,
+        "layout": layout,
+        "bands": bands,
+        "class_map": class_map and class_map.to_json(),
+        "classes": list(classes),
+    }
+    folder = Path(folder)
+    given_files = find_sources(path)
+    report = on_each(
+        given_files,
+        folder,
+        partial(
+            _unpack, _Wish(folder, tuple(settings["parts"]), base, layout, bands, class_map), trials, classes
+        ),
+        verb="unpack",
+        settings=settings,
+        processes=processes,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    legend = classes_table(report.rows, base)
+    table = Table({key: objects([row[key] for row in legend]) for key in ("list", "id", "name", "colour")})
+    write_table(table, folder / "classes.csv")
+    if coco and report.rows:
+        found = dataset(given_files, report, trials=trials, classes=classes, class_map=class_map)
+        for form, name in (("coco", "instances.json"), ("panoptic", "panoptic.json")):
+            if form in coco:
+                write(found, folder / name, form)
+    return report
+
+
+@dataclass(frozen=True)
+class _Wish:
+    folder: Path
+    parts: tuple[str, ...]
+    base: int
+    layout: str
+    bands: str
+    class_map: ClassMap | None
+
+
+def _unpack(wish: _Wish, trials: str, classes: Sequence[str], source: Source) -> list[Row]:
+    return [_write(wish, one) for one in labelled(source, trials, classes, wish.class_map)]
+
+
+def _write(wish: _Wish, one: Labelled) -> Row:
+    labels, image, n = one.labels(), one.image(), len(one.classes)
+    row = one.row(labels)
+    row["base"], row["bands"] = wish.base, 1 if image.ndim == 2 else image.shape[2]
+    turned = one.trial.arrays.get("orig_image")
+    row["turned"] = turned is not None and turned.shape[:2] != labels.shape  # by EXIF, after it was decoded
+    colours = palette(n, wish.base)
+
+    def place(part: str, ending: str) -> Path:
+        name = _file_name(wish, part, one.name) + ending
+        row["files"].append(name)
+        (wish.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        return wish.folder / name
+
+    def put(part: str, write_it: Callable[..., None], *args: Any) -> None:
+        if part in wish.parts:
+            with written_whole(place(part, ".png")) as file:
+                write_it(file, *args)
+
+    if "images" in wish.parts:
+        _write_image(wish, image, place)
+    put("labels", write_indexed, values(labels, wish.base), colours)
+    if "overlays" in wish.parts:
+        write_picture(place("overlays", ".png"), overlay(image, labels, n))
+    put("doodles", write_indexed, one.doodles(), palette(n, 1))
+    for k in np.unique(labels[labels > 0]).tolist() if "masks" in wish.parts else ():
+        write_picture(
+            place("masks", f"_class{k - 1 + wish.base}.png"), (labels == k).astype(np.uint8) * np.uint8(255)
+        )
+    return row
+
+
+_ENDINGS = {"images": "", "labels": "_label", "overlays": "_overlay", "doodles": "_doodles", "masks": ""}
+"""Of the names that Doodler's utilities give."""
+
+
+def _file_name(wish: _Wish, part: str, name: str) -> str:
+    if wish.layout == "plain":
+        return f"{part}/{name}"
+    if wish.class_map is None or part in ("doodles", "masks"):
+        return f"{part}/{name}{_ENDINGS[part]}"
+    return f"{part}_remap/{name}{'_remap' if part != 'images' else ''}{_ENDINGS[part]}"
+
+
+def _write_image(wish: _Wish, image: NDArray[np.uint8], place: Callable[[str, str], Path]) -> None:
+    import cv2
+
+    image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    bands = 1 if image.ndim == 2 else image.shape[2]
+    if bands not in (1, 3, 4) or wish.bands == "tiff":
+        packed = io.BytesIO()
+        tifffile = need("tifffile", "coast")
+        layout = {"photometric": "rgb" if bands == 3 else "minisblack"} | (
+            {"planarconfig": "contig"} if bands > 1 else {}
+        )
+        tifffile.imwrite(packed, image, compression="zlib", **layout)
+        with written_whole(place("images", ".tif")) as file:
+            file.write(packed.getvalue())
+        return
+    pictures = [("", image if bands == 1 else image[..., :3])]
+    if bands == 4:
+        pictures.append(("_band4", image[..., 3]))
+    for ending, picture in pictures:
+        if wish.layout == "plain":
+            write_picture(place("images", f"{ending}.png"), np.ascontiguousarray(picture))
+            continue
+        quality = [cv2.IMWRITE_JPEG_QUALITY, 100]  # as the original has it; what must not change are labels
+        _, data = cv2.imencode(
+            ".jpg", np.ascontiguousarray(picture[..., ::-1] if picture.ndim == 3 else picture), quality
+        )
+        with written_whole(place("images", f"{ending}.jpg")) as file:
+            file.write(data.tobytes())
+
+
+def dataset(
+    given: Sequence[Source],
+    report: Report,
+    *,
+    trials: str = "newest",
+    classes: Sequence[str] = (),
+    class_map: ClassMap | None = None,
+) -> Dataset:
+    """What was unpacked as a data set, with an instance for each connected part of a class."""
+    failed = {failure.input for failure in report.failed}
+    ones = [
+        one
+        for source in given
+        if str(source.path) not in failed
+        for one in labelled(source, trials, classes, class_map)
+    ]
+    names = list(dict.fromkeys(name for one in ones for name in one.classes))
+    rows = []
+    for one, row in zip(ones, report.rows, strict=True):
+        ids = [names.index(one.classes[k - 1]) + 1 if k else 0 for k in one.table[1:].tolist()]
+        field = f"{one.trial.prefix}label {','.join(map(str, ids))}"
+        rows.append(
+            (row["files"][0], row["height"], row["width"], Reference(str(one.trial.path), field, read_labels))
+        )
+    keys = ("file_name", "height", "width", "semantic")
+    images = {key: objects([row[k] for row in rows]) for k, key in enumerate(keys)}
+    images |= {key: images[key].astype(np.int64) for key in ("height", "width")}
+    return with_parts(Dataset(images, {"name": objects(names)}, {}, Masks.empty()))
