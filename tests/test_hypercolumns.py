@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import pickle
 import sys
 
 import numpy as np
@@ -256,3 +259,263 @@ def test_layers_that_see_everything(tmp_path, image):
     assert np.allclose(Network(path, taps="y", tile=8).columns(image), expected, rtol=1e-5)
     with pytest.raises(ValueError, match="where values of tap y lie is not known: GlobalAveragePool"):
         Network(path, taps="y", exact=True)
+
+
+# Images
+
+
+@pytest.fixture
+def echo(tmp_path):
+    """A network that gives back what it gets, as tap `y`."""
+    number = iter(range(99))
+
+    def make(model=None, **options):
+        folder = tmp_path / f"echo{next(number)}"
+        folder.mkdir()
+        model = model or network([("Identity", ["image"], "y", {})])
+        return Network(save(model, folder), taps="y", **options)
+
+    return make
+
+
+def test_kinds_of_images(echo, image):
+    same = echo()
+    floats = image.astype(np.float32)
+    assert np.array_equal(same.columns(image), floats)
+    alpha = np.dstack([image, image[..., 0]])
+    assert np.array_equal(same.columns(alpha), floats)
+    for grey in (image[..., 0], image[..., :1]):
+        assert np.array_equal(same.columns(grey), np.repeat(floats[..., :1], 3, axis=2))
+    assert np.array_equal(same.columns(image.astype(np.uint16) * 257), floats)
+    assert np.allclose(same.columns((image * 257.0 - 32768).astype(np.int16)), floats, atol=1e-3)
+    assert np.allclose(same.columns(floats / 255), floats, atol=1e-4)
+    assert np.array_equal(same.columns(image > 99), (image > 99) * np.float32(255))
+    assert np.array_equal(same.columns(image[::-1, ::2]), floats[::-1, ::2])
+    assert np.array_equal(same.columns(image.astype(">u2") * 257), floats)
+
+
+def test_scaling(echo, image):
+    twelve = image.astype(np.uint16) * 16
+    assert np.allclose(echo(scaling=(0, 4080)).columns(twelve), image, atol=1e-4)
+    assert echo(scaling=(500, 3000)).columns(twelve).min() == 0
+    assert echo(scaling=(500, 3000)).columns(twelve).max() == 255
+    own = echo(scaling="minmax").columns(twelve)
+    assert (own.min(), own.max()) == (0, 255)
+    assert not echo(scaling="minmax").columns(np.full((5, 6), 7.5)).any()
+    assert np.array_equal(echo(scaling=(0, 255)).columns(image.astype(float)), image)
+    with pytest.raises(ValueError, match=r"within 0 and 1, not 0 and 255; or say .* scaling=\(0, 255\)"):
+        echo().columns(np.array([[0.0, 255.0]]))
+    with pytest.raises(ValueError, match="must not reach from"):
+        echo(scaling="minmax").columns(np.array([[-1.7e308, 1.7e308]]))
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (np.zeros((0, 5), np.uint8), ValueError, r"must have pixels, not the shape \(0, 5\)"),
+        (np.zeros(5), ValueError, r"must be \(H, W\) or \(H, W, 1 | 3 | 4\), not of shape \(5,\)"),
+        (np.zeros((5, 5, 2)), ValueError, r"not of shape \(5, 5, 2\)"),
+        (np.zeros((5, 5, 7)), ValueError, r"not of shape \(5, 5, 7\)"),
+        (np.array([["a"]]), TypeError, "image must be numbers, not <U1"),
+        (np.zeros((2, 2), complex), TypeError, "image must be numbers, not complex128"),
+        (np.array([[0, np.nan]]), ValueError, "image must be finite"),
+        (np.array([[0, np.inf]], np.float32), ValueError, "image must be finite"),
+    ],
+)
+def test_what_is_no_image(echo, bad, error, message):
+    found = echo()
+    for call in (found.maps, found.columns, lambda image: found.sample(image, [(0, 0)])):
+        with pytest.raises(error, match=message):
+            call(bad)
+
+
+def test_points_outside(echo, image):
+    found = echo()
+    with pytest.raises(ValueError, match=r"within the image of \(45, 38\), not \(45, 0\) \(point 1\)"):
+        found.sample(image, [(0, 0), (45, 0)])
+    for bad in ([(0, -1)], [(0, 38)]):
+        with pytest.raises(ValueError, match="must be within the image"):
+            found.sample(image, bad)
+    for bad in ([(0.5, 1)], [1, 2, 3], np.zeros((45, 38))):
+        with pytest.raises(ValueError, match=r"must be \(H, W\) bool or \(K, 2\) integers"):
+            found.sample(image, bad)
+    with pytest.raises(ValueError, match=r"mask of the image's size \(45, 38\), not \(38, 45\)"):
+        found.sample(image, np.zeros((38, 45), bool))
+    with pytest.raises(ValueError, match=r"rows must be within 0 and 45, not \(3, 46\)"):
+        found.columns(image, rows=(3, 46))
+    out = np.empty((2, 38, 6), np.float32)[..., ::2]
+    assert found.columns(image, rows=(3, 5), out=out) is out
+    assert np.array_equal(out, image[3:5])
+    with pytest.raises(ValueError, match=r"out must be float32 \(45, 38, 3\), not float32 \(2, 38, 3\)"):
+        found.columns(image, out=out)
+
+
+# Networks of one's own
+
+
+def test_what_a_network_is_given(echo, image):
+    floats = image.astype(np.float32)
+    mean, std = np.array([1, 2, 3], np.float32), np.array([2, 4, 5], np.float32)
+    assert np.array_equal(echo(mean=mean, std=std).columns(image), (floats - mean) / std)
+    assert np.array_equal(echo(mean=[5]).columns(image), floats - 5)
+    assert np.array_equal(echo(order="BGR").columns(image), floats[..., ::-1])
+    told = {"Image.BitmapPixelFormat": "Bgr8", "Image.NominalPixelRange": "Normalized_0_1"}
+    model = network([("Identity", ["image"], "y", {})], metadata=told)
+    assert np.allclose(echo(model).columns(image), floats[..., ::-1] / 255)
+    assert np.array_equal(echo(model, std=1, order="RGB").columns(image), floats)
+    for wrong in ({"std": 0}, {"std": [1, 2]}, {"mean": "a"}, {"mean": np.nan}, {"order": "GRB"}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must"):
+            echo(**wrong)
+    strange = network([("Identity", ["image"], "y", {})], metadata={"Image.BitmapPixelFormat": "Nv12"})
+    with pytest.raises(
+        FormatError, match=r"model\.onnx: Image\.BitmapPixelFormat must be Rgb8 or .*not 'Nv12'"
+    ):
+        echo(strange)
+
+
+def test_inputs(echo, image):
+    floats = image.astype(np.float32)
+    identity = [("Cast", ["image"], "y", {"to": 1})]
+    for kind, shape in [
+        ("FLOAT", ("N", "H", "W", 3)),
+        ("FLOAT16", (1, 3, 224, 224)),
+        ("UINT8", ("N", 3, "H", "W")),
+        ("UINT8", (1, 8, 8, 3)),
+    ]:
+        found = echo(network(identity, shape=shape, kind=kind))
+        assert np.array_equal(found.columns(image), floats)
+        assert found.maps(image)["y"].shape == (3, 45, 38)
+    grey = echo(network(identity, shape=(1, 1, "H", "W")))
+    assert np.allclose(grey.columns(image)[..., 0], image @ [0.299, 0.587, 0.114], atol=1e-3)
+    assert np.array_equal(grey.columns(image[..., 0])[..., 0], floats[..., 0])
+    free = network(identity, shape=("N", "C", "H", "W"))
+    assert np.array_equal(echo(free, layout="NHWC").columns(image), floats)
+    assert np.array_equal(echo(free, layout="NCHW").columns(image), floats)
+    with pytest.raises(ValueError, match="input image does not tell its layout; say layout='NCHW' or 'NHWC'"):
+        echo(free)
+    with pytest.raises(ValueError, match="layout must be"):
+        echo(free, layout="CHW")
+    for shape, kind, message in [
+        ((1, 3, 5), "FLOAT", "must be float32, float16 or uint8 of 4 dimensions, not FLOAT of 3 dim"),
+        ((1, 3, 5, 5), "INT64", "not INT64 of 4 dim"),
+    ]:
+        with pytest.raises(FormatError, match=message):
+            echo(network(identity, shape=shape, kind=kind))
+    with pytest.raises(FormatError, match="must have 1 or 3 bands, not 4"):
+        echo(network(identity, shape=(1, 4, 5, 5)), layout="NCHW")
+
+
+def test_layouts_within(echo, image):
+    """As tf2onnx makes models: the last axis of the input is bands, those of inner tensors are turned."""
+    box = np.full((3, 3, 2, 2), 1 / 12, np.float32)
+    nodes = [
+        ("Transpose", ["image"], "x", {"perm": [0, 3, 1, 2]}),
+        ("Conv", ["x", "box"], "c", {"strides": [2, 2], "auto_pad": "SAME_UPPER"}),
+        ("Transpose", ["c"], "y", {"perm": [0, 2, 3, 1]}),
+        ("Identity", ["y"], "z", {}),
+    ]
+    model = network(nodes, {"box": box}, shape=(1, "H", "W", 3))
+    found = echo(model, tile=16)
+    assert found.channels == (3,)
+    assert found.maps(image)["y"].shape == (3, 23, 19)
+    assert found.maps(image)["y"][1, 4, 5] == pytest.approx(image[8:10, 10:12].mean(), rel=1e-5)
+
+
+def test_wrong_models(tmp_path, echo):
+    path = save(averages(), tmp_path)
+    with pytest.raises(ValueError, match=r"model\.onnx has no tap 'nope'; it has z, half, y$"):
+        Network(path, taps=("half", "nope"))
+    for taps in ((), ("y", "y"), (1,), [None]):
+        with pytest.raises(ValueError, match="taps must be different names"):
+            Network(path, taps=taps)
+    for options in (
+        {"threads": 0},
+        {"tile": 0},
+        {"tile": "big"},
+        {"cache": -1},
+        {"cache": True},
+        {"scaling": 3},
+    ):
+        with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
+            Network(path, taps="y", **options)
+    with pytest.raises(FileNotFoundError):
+        Network(tmp_path / "absent.onnx", taps="y")
+    for content in (b"", b"rubbish" * 99, b"\x08\x07"):
+        (tmp_path / "bad.onnx").write_bytes(content)
+        with pytest.raises(FormatError, match=r"bad\.onnx: not a readable ONNX model"):
+            Network(tmp_path / "bad.onnx", taps="y")
+    with pytest.raises(FormatError, match="cannot be run by ONNX Runtime"):
+        echo(network([("NoSuchThing", ["image"], "y", {})]))
+    with pytest.raises(FormatError, match="must need one input, the image, not image, more"):
+        echo(network([("Add", ["image", "more"], "y", {})], more_inputs=("more",)))
+    with pytest.raises(FormatError, match="must need one input, the image, not none"):
+        echo(network([("Identity", ["c"], "y", {})], {"c": np.zeros((1, 3, 5, 5), np.float32)}))
+    with pytest.raises(
+        ValueError, match=r"tap y must give floats of shape \(1, C, h, w\), not float32 \(1, 3\)"
+    ):
+        echo(network([("ReduceMean", ["image"], "y", {"axes": [2, 3], "keepdims": 0})]))
+    fixed = network(
+        [("Reshape", ["image", "to"], "y", {})], {"to": np.array([1, 12, 8, 8])}, shape=(1, 3, 16, 16)
+    )
+    with pytest.raises(ValueError, match="model.onnx fails on an image of 20 x 16"):
+        echo(fixed).columns(np.zeros((20, 16), np.uint8))
+
+
+def test_damaged_models(tmp_path, rng):
+    """Whatever a file says: an error of ours, or a network."""
+    whole = (tmp_path / "m.onnx", averages().SerializeToString())
+    for _ in range(150):
+        content = bytearray(whole[1])
+        for place in rng.integers(0, len(content), rng.integers(1, 4)):
+            content[place] = rng.integers(0, 256)
+        whole[0].write_bytes(content[: rng.integers(1, len(content) + 1)] if rng.random() < 0.2 else content)
+        with contextlib.suppress(ValueError):  # FormatError is one
+            Network(whole[0], taps="y", threads=1).maps(np.zeros((9, 8), np.uint8))
+
+
+# What is kept
+
+
+@pytest.mark.parametrize("where", ["memory", "folder"])
+def test_maps_are_kept(where, tmp_path, image, monkeypatch):
+    runs = []
+    run = Network._run
+    monkeypatch.setattr(Network, "_run", lambda self, *rest: runs.append(1) or run(self, *rest))
+    path, cache = save(averages(), tmp_path), 2 if where == "memory" else tmp_path / "maps"
+    found = Network(path, taps=("half", "y"), cache=cache)
+    plain = Network(path, taps=("half", "y"))
+    runs.clear()
+    first = found.columns(image)
+    found.sample(image, [(1, 2)])
+    maps = found.maps(image.copy())
+    assert len(runs) == 1
+    assert not maps["y"].flags.writeable
+    other = image ^ 1
+    assert not np.array_equal(found.columns(other), first)
+    found.maps(image[:30])
+    assert len(runs) == 3
+    found.maps(image)
+    assert len(runs) == (4 if where == "memory" else 3)
+    assert np.array_equal(found.columns(image), plain.columns(image))
+
+
+def test_damaged_maps_are_made_again(tmp_path, image):
+    path = save(averages(), tmp_path)
+    expected = Network(path, taps="y", cache=tmp_path / "maps").maps(image)["y"]
+    (kept,) = (tmp_path / "maps").iterdir()
+    whole = kept.read_bytes()
+    for content in (b"", whole[:-50], whole[:300] + bytes(50) + whole[350:]):
+        kept.write_bytes(content)
+        assert np.array_equal(Network(path, taps="y", cache=tmp_path / "maps").maps(image)["y"], expected)
+        assert kept.read_bytes() == whole
+    Network(path, taps="y", cache=tmp_path / "maps", mean=1).maps(image)
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+
+
+def test_another_process_gets_the_same(tmp_path, image):
+    found = Network(save(averages(), tmp_path), taps=("half", "y"), mean=(1, 2, 3), exact=True, threads=1)
+    copy = pickle.loads(pickle.dumps(found))
+    again = Network(**json.loads(json.dumps(found.settings)))
+    for other in (copy, again):
+        assert other.digest == found.digest
+        assert np.array_equal(other.columns(image), found.columns(image))

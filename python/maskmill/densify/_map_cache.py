@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class MapCache:
             self._folder.mkdir(parents=True, exist_ok=True)
         self._network, self._taps = network, taps
         self._kept: OrderedDict[str, Maps] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def keeps(self) -> bool:
@@ -49,12 +51,15 @@ class MapCache:
         key = image_digest(image)
         if self._folder is not None:
             return self._in_folder(self._folder / f"{self._network}-{key}.npz", compute)
-        maps = self._kept.pop(key, None)
+        with self._lock:
+            maps = self._kept.get(key)
         if maps is None:
             maps = _sealed(compute())
-        self._kept[key] = maps
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[key] = maps
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
         return maps
 
     def _in_folder(self, path: Path, compute: Callable[[], Maps]) -> Maps:

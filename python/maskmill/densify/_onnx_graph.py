@@ -44,7 +44,17 @@ def read_model(path: str | Path) -> Any:
         raise FormatError(f"{path}: not a readable ONNX model ({reason})") from None
     if not model.graph.node:
         raise FormatError(f"{path}: not a readable ONNX model (it has no nodes)")
+    if not all(isinstance(name, str) for name in _names(model.graph)):  # protobuf gives bytes then
+        raise FormatError(f"{path}: not a readable ONNX model (a name is not UTF-8)")
     return model
+
+
+def _names(graph: Any) -> Iterator[str | bytes]:
+    for node in graph.node:
+        yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
 
 
 def cut(model: Any, taps: Sequence[str], where: str) -> Any:
@@ -85,11 +95,11 @@ def cut(model: Any, taps: Sequence[str], where: str) -> Any:
 
 
 def _listed(tap: str, graph: Any, made: list[str]) -> str:
-    """Names to choose from: outputs, and what is spelled alike or else comes last."""
+    """Names to choose from: outputs, what is spelled alike, and the first layers."""
     outputs = [value.name for value in graph.output]
     inner = [name for name in made if name not in outputs]
     alike = difflib.get_close_matches(tap, inner, 5, 0.6)
-    shown = [*outputs[:10], *alike, *(name for name in inner[:-16:-1] if name not in alike)][:20]
+    shown = [*outputs[:10], *alike, *(name for name in inner[:15] if name not in alike)][:20]
     more = len(made) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
@@ -224,6 +234,7 @@ POINTWISE = frozenset(
         *("Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu"),
     )
 )
+LARGEST_PAD = 4096
 WINDOWS = frozenset(("Conv", "MaxPool", "AveragePool", "LpPool"))
 
 
@@ -232,7 +243,13 @@ class _Opaque(Exception):
 
 
 def trace(model: Any, image: Input, size: tuple[int, int]) -> Trace:
-    """Follow an image of `size` through a graph."""
+    """Follow an image of `size` through a graph.
+
+    Raises
+    ------
+    ValueError
+        If padding makes a tensor much larger than the image.
+    """
     helper = need("onnx", "cnn").helper
     places = {image.name: Place(Axis(size[0]), Axis(size[1]), image.layout)}
     reasons: dict[str, str] = {}
@@ -249,12 +266,22 @@ def trace(model: Any, image: Input, size: tuple[int, int]) -> Trace:
             if why is not None:
                 raise _Opaque(why)
             place = _follow(node, attributes, [places[name] for name in seen], constants)
+            _check_size(place, size, node)
         except _Opaque as error:
             reasons.update(dict.fromkeys(node.output, str(error)))
             continue
         places[node.output[0]] = place
         period = [math.lcm(period[0], place.rows.step), math.lcm(period[1], place.columns.step)]
     return Trace(places, reasons, (period[0], period[1]))
+
+
+def _check_size(place: Place, size: tuple[int, int], node: Any) -> None:
+    """Pads are numbers in a file: they could ask for any memory."""
+    rows, columns = place.rows.size, place.columns.size
+    if rows > 2 * size[0] + LARGEST_PAD or columns > 2 * size[1] + LARGEST_PAD:
+        raise ValueError(
+            f"{node.op_type} {node.output[0]} makes {rows} x {columns} values of an image of {size[0]} x {size[1]}"
+        )
 
 
 def _constant(node: Any, constants: dict[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Network:
         Of the F columns: "b0.0", "b0.1" ...
     digest : str
         32 hex digits that tell whether two networks give the same columns.
+    settings : dict
+        For JSON: `Network(**settings)` gives the same columns again.
 
     Raises
     ------
@@ -114,6 +116,17 @@ class Network:
         threads: int | None = None,
     ) -> None:
         self.taps = _checked_taps(taps)
+        self.settings = {
+            "path": None if path is None else str(path),
+            "taps": list(self.taps),
+            "mean": np.asarray(mean).tolist() if mean is not None else None,
+            "std": np.asarray(std).tolist() if std is not None else None,
+            "order": order,
+            "layout": layout,
+            "scaling": scaling,
+            "exact": exact,
+        }
+        self._elsewhere = {"tile": tile, "cache": cache, "threads": threads}
         self._scaling = checked_scaling(scaling) or "dtype"
         if tile is not None and (not isinstance(tile, int) or tile < 1):
             raise ValueError(f"tile must be a number of pixels or None, not {tile!r}")
@@ -145,6 +158,10 @@ class Network:
 
     def __repr__(self) -> str:
         return f"Network({self._where}, taps {', '.join(self.taps)}: {sum(self.channels)} columns)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # To another process, which opens the model again.
+        return _opened, (self.settings | self._elsewhere,)
 
     def maps(self, image: ArrayLike) -> Maps:
         """What the taps give.
@@ -258,7 +275,10 @@ class Network:
             yield values, rows, columns
 
     def _trace(self, size: tuple[int, int]) -> _onnx_graph.Trace:
-        return _onnx_graph.trace(self._model, self._input, size)
+        try:
+            return _onnx_graph.trace(self._model, self._input, size)
+        except ValueError as error:
+            raise ValueError(f"{self._where}: {error}") from None
 
     def _try(self) -> tuple[int, ...]:
         """Channels of the taps, by a small image; whether places of values are known is found out, too."""
@@ -282,6 +302,11 @@ class Network:
         if self._tile is None or size[0] * size[1] <= self._tile**2 or not self._placed:
             return self._run(image, span, trace)
         places = [trace.places[tap] for tap in self.taps]
+        for tap, place in zip(self.taps, places, strict=True):
+            if min(place.rows.size, place.columns.size) < 1:
+                raise ValueError(
+                    f"{self._where}: tap {tap} has no values for an image of {size[0]} x {size[1]}"
+                )
         down = spans(size[0], self._tile, trace.period[0], [place.rows for place in places])
         across = spans(size[1], self._tile, trace.period[1], [place.columns for place in places])
         maps = {
@@ -331,6 +356,10 @@ class Network:
         return np.ascontiguousarray(array[0].transpose([order.index(c) - 1 for c in "CHW"]), np.float32)
 
 
+def _opened(settings: dict[str, Any]) -> Network:
+    return Network(**settings)
+
+
 Points: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns."""
 
@@ -373,6 +402,8 @@ def _session(content: bytes, where: str, threads: int | None) -> Any:
         options.intra_op_num_threads = threads
     options.log_severity_level = 4
     try:
-        return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # onnxruntime has a class for each code, all below Exception
         raise FormatError(f"{where}: cannot be run by ONNX Runtime ({str(error).splitlines()[0]})") from None
