@@ -17,6 +17,9 @@ VERBS: tuple[str, ...] = (
     "unpack",
     "remap",
     "show",
+    "tiles",
+    "npz4gym",
+    "pack",
 )
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
@@ -26,6 +29,8 @@ examples:
   maskmill coast info result.npz             the trials of a file, from the oldest to the newest
   maskmill coast unpack results/ out/        pictures, label images, overlays, doodles
   maskmill coast remap results/ remapped/    superclasses
+  maskmill coast tiles results/ tiles/       windows of one class, a folder for each
+  maskmill coast pack images/ labels/ results/ --classes water,land
   maskmill coast archive results/ archives/  a tenth to a half of the room; restore makes the same files again
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file, 3 done but for what is listed

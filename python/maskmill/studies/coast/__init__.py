@@ -18,6 +18,8 @@ labelled                        trials as they are handed on: those that are wan
 exports                         `unpack`: pictures, label images, overlays, doodles, COCO
 pictures                        `show`: doodles and labels upon the picture, and a legend
 mapping, remapping              `remap`: other classes; the configurations that say which, and what would be done
+tiling, gym                     `tiles`: windows of one class; `npz4gym`: pairs for Segmentation Gym
+packing                         `pack`: results made of pictures and label images; one more trial for a result
 archives                        `archive`, `restore`: results without what is in them twice, and back
 ledger                          many files, one task each: the manifest of a folder, runs that go on
 ==============================  =======================================================================================
@@ -29,13 +31,16 @@ from maskmill.io.doodler import Trial
 from maskmill.studies.coast.archives import archive, restore
 from maskmill.studies.coast.audit import Lint, lint
 from maskmill.studies.coast.exports import unpack
+from maskmill.studies.coast.gym import Pair, npz4gym, read_gym
 from maskmill.studies.coast.interrater import Agreement, agreement
 from maskmill.studies.coast.mapping import ClassMap, built_in, read_class_map
+from maskmill.studies.coast.packing import pack
 from maskmill.studies.coast.pictures import show
 from maskmill.studies.coast.quality import Quality, quality
 from maskmill.studies.coast.records import read_records
 from maskmill.studies.coast.remapping import preview, remap
 from maskmill.studies.coast.statistics import Statistics, stats
+from maskmill.studies.coast.tiling import tiles
 from maskmill.studies.coast.timeline import Step, timeline
 from maskmill.studies.coast.trials import Name, find, name_of, read
 
@@ -44,6 +49,7 @@ __all__ = [
     "ClassMap",
     "Lint",
     "Name",
+    "Pair",
     "Quality",
     "Statistics",
     "Step",
@@ -54,15 +60,19 @@ __all__ = [
     "find",
     "lint",
     "name_of",
+    "npz4gym",
+    "pack",
     "preview",
     "quality",
     "read",
     "read_class_map",
+    "read_gym",
     "read_records",
     "remap",
     "restore",
     "show",
     "stats",
+    "tiles",
     "timeline",
     "unpack",
 ]

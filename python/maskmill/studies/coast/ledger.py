@@ -32,10 +32,11 @@ _UNFINISHED = ".unfinished.jsonl"
 
 
 class Source(NamedTuple):
-    """A file to work on: where it is, and what its results are called."""
+    """A file to work on: where it is, what its results are called, and other files that they are made of."""
 
     path: Path
     name: str
+    also: tuple[Path, ...] = ()
 
 
 class Failure(NamedTuple):
@@ -90,11 +91,13 @@ def sources(files: Sequence[Path], root: Path | None = None) -> list[Source]:
     return found
 
 
-def sha256(path: Path) -> str:
+def sha256(*paths: Path) -> str:
+    """Of a file, or of several, one behind the other."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 
@@ -175,7 +178,7 @@ def _once(work: Work, task: tuple[Source, Path, Row | None]) -> tuple[bool, Row]
     """Whether the task had to be done, and its outcome: as it is known, if the source is the same and all files are
     there."""
     source, folder, known = task
-    digest = sha256(source.path)
+    digest = sha256(source.path, *source.also)
     if (
         known is not None
         and known["sha256"] == digest
