@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 
 from maskmill import FormatError
 from maskmill.cli import main
+from maskmill.io.doodler import read_trials
+from maskmill.io.images import read_image
 from maskmill.studies.coast.audit import lint
-from maskmill.studies.coast.geography import geojson, places, svg_map
+from maskmill.studies.coast.figures import PICTURES
+from maskmill.studies.coast.geography import places
+from maskmill.studies.coast.maps import geojson, svg_map
+from maskmill.studies.coast.montage import montage
+from maskmill.studies.coast.plotting import montages, plots
 from maskmill.studies.coast.records import COLUMNS, read_records, title
 from maskmill.studies.coast.repeats import read_splits
 from maskmill.studies.coast.rules import RULES
@@ -568,3 +574,98 @@ def test_stats_verb(tmp_path, capsys):
     with open(tmp_path / "out" / "duplicates.csv", encoding="utf-8-sig", newline="") as file:
         assert [row["kind"] for row in csv.DictReader(file)] == ["labelers"]
     assert main(["coast", "stats", str(table)]) == 0
+
+
+# Pictures
+
+
+@pytest.fixture
+def two_sets(tmp_path):
+    other = {"classes_array": "'water', 'dev', 'sand'", "classes_present_array": "'water', 'sand'"}
+    write(tmp_path / "A_one.csv", {}, {**other, "annotation_image_filename": "npz/spit_20180603_ID1.npz"})
+    blank = dict.fromkeys(("doodle_spatial_density", "ImageWidthPx", "pen_width", "LatMax"), "")
+    write(tmp_path / "K_<two>.csv", {"LonMin": "-100", "LonMax": "-99.9", **blank})
+    return tmp_path
+
+
+def test_plots_of_tables(two_sets, tmp_path, served):
+    pytest.importorskip("matplotlib")
+    _, path, label, doodles = served
+    (tmp_path / "K_x.csv").unlink()
+    as_result(path, label, doodles, image=np.full((6, 8, 4), 200, np.uint8))
+    out = tmp_path / "plots"
+    written = plots(two_sets, out, files=path.parent)
+    assert {p.name for p in out.iterdir()} == {p.name for p in written} == {
+        *(f"{name}.png" for name in PICTURES), "map.svg", "locations.geojson", "report.html",
+    }  # fmt: skip
+    assert all(read_image(p).ndim == 3 for p in written if p.suffix == ".png")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "<two>" not in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert page.count("data:image/png;base64,") == len(PICTURES)
+    assert page.count("data:image/jpeg;base64,") == 2  # the image is in both tables
+    assert page.count("<circle") == 2
+    collection = json.loads((out / "locations.geojson").read_bytes())
+    assert [f["properties"]["date"] for f in collection["features"]] == ["2018-06-03"] * 3
+    assert collection["features"][0]["geometry"]["coordinates"][0][0] == [-119.5, 34]
+
+
+def test_pictures_of_nothing(tmp_path):
+    pytest.importorskip("matplotlib")
+    found = stats(write(tmp_path / "K_x.csv"))
+    for name, draw in PICTURES.items():
+        draw(found, tmp_path / f"{name}.png")
+    first = (tmp_path / "Settings.png").read_bytes()
+    PICTURES["Settings"](found, tmp_path / "Settings.png")
+    assert first == (tmp_path / "Settings.png").read_bytes()
+    with pytest.raises(ValueError, match=r"a plot must be .png, .svg or .pdf, not .gif"):
+        PICTURES["Settings"](found, tmp_path / "Settings.gif")
+
+
+@pytest.mark.parametrize("bands", [0, 1, 3, 4])
+def test_montage(tmp_path, bands):
+    label = np.zeros((30, 40), int)
+    label[:, 20:] = 2
+    stack = np.eye(3, dtype=np.uint8)[label]
+    stack[0, 0] = 0
+    image = np.full((30, 40, bands) if bands else (30, 40), 100, np.uint8)
+    path = as_result(tmp_path / "dune_ID1.npz", stack, np.ones((30, 40)), image=image)
+    made = montage(read_trials(path)[0], side=80)
+    assert made.shape[:1] == (70,)  # three lines of names
+    assert made[10, 10].tolist() == [100, 100, 100]
+    assert made[10, 88 + 10].tolist() == [0x33, 0x66, 0xCC]
+    assert made[10, 88 + 50].tolist() == [0xFF, 0x99, 0x00]
+    assert made[0, 88].tolist() == [0, 0, 0]
+    assert made[10, 176 + 10].tolist() == [76, 101, 152]
+
+
+def test_montages_of_a_folder(tmp_path, capsys):
+    for folder in "ab":
+        as_result(tmp_path / "npz" / folder / "dune_ID1.npz", np.zeros((6, 8), int), np.ones((6, 8)))
+    as_result(tmp_path / "npz" / "none_ID1.npz", np.zeros((6, 8), int), np.ones((6, 8)), image=None)
+    written, failed = montages(tmp_path / "npz", tmp_path / "out")
+    assert [p.name for p in written] == ["a__dune_ID1.png", "b__dune_ID1.png"]
+    assert [p.name for p, _ in failed] == ["none_ID1.npz"]
+    assert "image: expected an array, found none" in failed[0][1]
+    args = [
+        "coast",
+        "plots",
+        str(tmp_path / "out"),
+        "--files",
+        str(tmp_path / "npz"),
+        "--montages",
+        "--quiet",
+    ]
+    assert main(args) == 3
+    assert "2 montages" in capsys.readouterr().out
+    assert main(["coast", "plots", str(tmp_path / "out")]) == 2
+    assert main(["coast", "plots", str(tmp_path / "x.csv"), str(tmp_path / "out"), "--montages"]) == 2
+
+
+def test_maps_of_places_on_a_line(tmp_path):
+    rows = [{"LonMin": str(lon), "LatMin": "0"} for lon in (-1, 0, 0, 1)]
+    text = svg_map(read_records(write(tmp_path / "K_x.csv", *rows)), {"K": "red"}, heading="<all>")
+    assert text.count("<circle") == 3
+    assert "&lt;all&gt;" in text
+    assert ">1°W<" in text
+    assert ">0°<" in text

@@ -11,6 +11,7 @@ VERBS: tuple[str, ...] = (
     "info",
     "lint",
     "stats",
+    "plots",
     "agreement",
     "archive",
     "restore",

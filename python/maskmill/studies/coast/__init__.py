@@ -8,6 +8,7 @@ timeline, quality               what changed from trial to trial; what is suspic
 records, superclasses           record tables of Coast Train, read; the superclasses of its classes
 counts, geography, repeats      numbers of tables: by class, labeler, setting; places and maps; duplicates, leaks
 statistics                      `stats`: all of them, with what was published and is not so
+figures, maps, page, montage    `plots`: figures, maps, one page of all, and pictures of results (`plotting`)
 comparison, consensus           measures of two label images, and of more; majority, estimated truth
 labelers, interrater            `agreement`: who labelled the same image, and how far they agree
 agreement_pictures, drawing     its pictures and maps; what all pictures have in common
@@ -36,6 +37,7 @@ from maskmill.studies.coast.interrater import Agreement, agreement
 from maskmill.studies.coast.mapping import ClassMap, built_in, read_class_map
 from maskmill.studies.coast.packing import pack
 from maskmill.studies.coast.pictures import show
+from maskmill.studies.coast.plotting import plots
 from maskmill.studies.coast.quality import Quality, quality
 from maskmill.studies.coast.records import read_records
 from maskmill.studies.coast.remapping import preview, remap
@@ -62,6 +64,7 @@ __all__ = [
     "name_of",
     "npz4gym",
     "pack",
+    "plots",
     "preview",
     "quality",
     "read",

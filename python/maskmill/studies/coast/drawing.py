@@ -40,7 +40,7 @@ def save(made: Any, path: Path) -> None:
         raise ValueError(f"{path}: a plot must be .png, .svg or .pdf, not {suffix or 'without suffix'}")
     undated = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with written_whole(path) as file:
-        made.savefig(file, format=suffix[1:], dpi=130, metadata=undated[suffix])
+        made.savefig(file, format=suffix[1:], dpi=110, metadata=undated[suffix])
 
 
 def label_colours(n: int) -> NDArray[np.uint8]:
@@ -59,23 +59,31 @@ def bars(
     published: Sequence[float] | None = None,
 ) -> None:
     """Bars with their numbers above; what was published, where it differs, as a line across, with its number."""
-    top = max([*heights, *(published or ()), 1])
-    found = panel.bar(range(len(names)), heights, color=colour, width=0.78)
-    panel.bar_label(found, labels=[f"{h:,.10g}" if h else "" for h in heights], fontsize=7, padding=1)
-    for i, value in enumerate(published or ()):
-        if value != heights[i] and math.isfinite(value):
-            panel.hlines(value, i - 0.46, i + 0.46, color=ORANGE, linewidth=1.6)
-            above = value > heights[i]
-            panel.annotate(
-                f"{value:,.10g}",
-                (i, value),
-                xytext=(0, 3 if above else -3),
-                textcoords="offset points",
-                ha="center",
-                va="bottom" if above else "top",
-                fontsize=7,
-                color=ORANGE if above else "white",
-            )
+    top = 1.15 * max([*heights, *(p for p in published or () if math.isfinite(p)), 1])
+    panel.bar(range(len(names)), heights, color=colour, width=0.78)
+    panel.set_ylim(0, top)
+    lines = [*(published or [math.nan] * len(names))]
+    for i, (height, line) in enumerate(zip(heights, lines, strict=True)):
+        differs = math.isfinite(line) and line != height
+        if differs:
+            panel.hlines(line, i - 0.46, i + 0.46, color=ORANGE, linewidth=1.6)
+            _number(panel, i, line, inside=line < height, colour="white" if line < height else ORANGE)
+        if height:  # the line's number would be upon this one, if they are near each other
+            inside = differs and 0 < line - height < 0.09 * top < height
+            _number(panel, i, height, inside=inside, colour="white" if inside else "black")
     panel.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
-    panel.set_ylim(0, top * 1.15)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _number(panel: Any, i: int, value: float, *, inside: bool, colour: str) -> None:
+    """A number above a bar's end, or below it, within the bar."""
+    panel.annotate(
+        f"{value:,.10g}",
+        (i, value),
+        xytext=(0, -2 if inside else 2),
+        textcoords="offset points",
+        ha="center",
+        va="top" if inside else "bottom",
+        fontsize=7,
+        color=colour,
+    )
