@@ -123,3 +123,19 @@ def test_splits_of_the_core(data):
     ]
     assert held == [81357, 102922, 105744]
     assert len(np.unique(whole.blob)) == 95
+
+
+def test_crf_is_scored_and_chosen_on_training_blobs(rng):
+    image, strokes, _ = fields(rng, 90, 120)
+    report = densify.evaluate(image, strokes, features="lab", splits=2, curve=False, crf={"iterations": 3})
+    for plain, smooth, chosen in report.crf:
+        assert smooth.accuracy >= plain.accuracy
+        assert plain.confusion.sum() == smooth.confusion.sum()
+        assert chosen == {"iterations": 3}
+    assert "with the CRF" in str(report)
+    assert json.loads(report.to_json())["crf"][0]["with"]["accuracy"] > 0.9
+    with pytest.raises(ValueError, match="'search', not 'best'"):
+        densify.evaluate(image, strokes, crf="best")
+    searched = densify.evaluate(image, strokes, features="lab", splits=1, curve=False, crf="search")
+    ((plain, smooth, _),) = searched.crf
+    assert smooth.accuracy >= plain.accuracy - 0.01

@@ -6,7 +6,7 @@ whatever the windows are, so that an image can be labelled tile by tile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import need
+from maskmill import features
 
 if TYPE_CHECKING:
     from maskmill.densify.hypercolumns import Network
@@ -24,7 +24,7 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 SIGMAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
-GROUPS = ("lab", "filters", "location", "cnn")
+GROUPS = ("lab", "filters", "bank", "location", "cnn")
 """Groups of columns that are known by name; of "cnn" the taps can be named, such as "cnn:b0,b2,b4"."""
 
 KEPT = 1 << 24
@@ -59,14 +59,11 @@ class Columns:
     own: Mapping[str, Own] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = [
-            name for name in self.features if name.partition(":")[0] not in GROUPS and name not in self.own
-        ]
+        known = (*GROUPS, *self.own)
+        unknown = [name for name in self.features if name not in known and not name.startswith("cnn:")]
         if unknown or not self.features:
             found = repr(unknown[0]) if unknown else "none"
-            raise ValueError(
-                f"features must be of {', '.join([*GROUPS, *self.own])}, or callables, not {found}"
-            )
+            raise ValueError(f"features must be of {', '.join(known)}, or callables, not {found}")
         if len(set(self.features)) < len(self.features):
             raise ValueError(f"features must be named once each, not {', '.join(self.features)}")
         if not all(0 < sigma <= 1000 for sigma in self.sigmas):
@@ -79,14 +76,14 @@ class Columns:
         return None if None in reach else max(r for r in reach if r is not None)
 
     def _reach(self, name: str) -> int | None:
-        if self._network(name):
-            return 0  # it is given the whole image, and cuts that itself
-        if name in self.own:
+        if name in self.own and not self._is_network(name):
             return getattr(self.own[name], "halo", None)
-        # SciPy and scikit-image cut Gaussians off at 4 sigma.
-        return int(4 * max(self.sigmas, default=0) + 0.5) if name == "filters" else 0
+        if name in ("filters", "bank"):
+            # Gaussians are cut at 4 sigma; differences of differences look two pixels farther.
+            return int(4 * max(self.sigmas, default=0) + 0.5) + 2 * (name == "bank")
+        return 0  # a network is given the whole image, and cuts that itself
 
-    def _network(self, name: str) -> bool:
+    def _is_network(self, name: str) -> bool:
         return name.startswith("cnn") or hasattr(self.own.get(name), "sample")
 
     def of(self, image: Any, box: Box, at: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
@@ -97,40 +94,35 @@ class Columns:
         ValueError
             If the image has other bands than the recipe, or pixels that are NaN or infinite.
         """
-        size = image.shape[:2]
-        halo = max(size) if self.halo is None else self.halo
-        y0, y1, x0, x1 = box
-        top, left = max(y0 - halo, 0), max(x0 - halo, 0)
-        crop = pixels(image, (top, min(y1 + halo, size[0]), left, min(x1 + halo, size[1])))
-        if crop.shape[2] != self.bands:
-            raise ValueError(f"image must have {self.bands} bands, not {crop.shape[2]}")
-        place = _Place((top, left), size, (y0 - top, y1 - top, x0 - left, x1 - left),
-                       None if at is None else at - (top, left))  # fmt: skip
-        groups: list[NDArray[Any]] = []
+        groups = []
         for name in self.features:
-            if self._network(name):
-                groups.append(_hypercolumns(self.own.get(name, name), image, box, at))
+            if name == "lab" and "filters" in self.features:
+                continue  # they come with the filters
+            if self._is_network(name):
+                found = _hypercolumns(self.own.get(name, name), image, box, at)
             else:
-                groups.extend(self._group(name, crop, place))
+                found = self._group(name, _Crop.of(image, box, self._reach(name), self.bands), at)
+            groups.append(found)
         return np.concatenate(groups, axis=-1, dtype=np.float32)
 
-    def _group(self, name: str, crop: NDArray[Any], place: _Place) -> Iterable[NDArray[Any]]:
-        if name in self.own:
-            function: Any = self.own[name]
-            found = np.asarray(function(crop))
-            if found.shape[:2] != crop.shape[:2] or found.ndim != 3:
-                raise ValueError(
-                    f"{name} must give an array ({crop.shape[0]}, {crop.shape[1]}, F), not {found.shape}"
-                )
-            if found.dtype.kind not in "buif" or not np.isfinite(found).all():
-                raise ValueError(f"{name} must give finite numbers")
-            yield place.of(found)
-        elif name == "lab":
-            yield place.of(colours(crop))
-        elif name == "location":
-            yield place.of(place.location(crop.shape[:2]))
-        else:
-            yield from (place.of(column[..., None]) for column in _filters(colours(crop), self.sigmas))
+    def _group(self, name: str, crop: _Crop, at: NDArray[np.int64] | None) -> NDArray[Any]:
+        if name == "filters":
+            found = _filters(crop.pixels, self.sigmas, crop.at(at))
+            return crop.inner(found if "lab" in self.features else found[..., self.bands :], at)
+        if name == "bank":
+            return crop.inner(features.bank(crop.pixels, self.sigmas, at=crop.at(at)), at)
+        if name == "lab":
+            return crop.cut(colours(crop.pixels), at)
+        if name == "location":
+            return crop.cut(crop.location(), at)
+        function: Any = self.own[name]
+        found = np.asarray(function(crop.pixels))
+        if found.shape[:2] != crop.pixels.shape[:2] or found.ndim != 3:
+            expected = f"({crop.pixels.shape[0]}, {crop.pixels.shape[1]}, F)"
+            raise ValueError(f"{name} must give an array {expected}, not {found.shape}")
+        if found.dtype.kind not in "buif" or not np.isfinite(found).all():
+            raise ValueError(f"{name} must give finite numbers")
+        return crop.cut(found, at)
 
 
 def own_name(feature: Any) -> str:
@@ -143,65 +135,90 @@ def own_name(feature: Any) -> str:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where what is wanted lies in a crop."""
+class _Crop:
+    """A box of an image with a margin, as far as the image reaches."""
 
+    pixels: NDArray[Any]
+    """(h, w, bands)"""
     origin: tuple[int, int]
-    """Of the crop in the image."""
     size: tuple[int, int]
     """Of the image."""
     box: Box
-    at: NDArray[np.int64] | None
+    """What is wanted, in the crop."""
 
-    def of(self, array: NDArray[Any]) -> NDArray[Any]:
-        if self.at is not None:
-            return array[self.at[:, 0], self.at[:, 1]]
+    @classmethod
+    def of(cls, image: Any, box: Box, halo: int | None, bands: int) -> _Crop:
+        height, width = image.shape[:2]
+        halo = max(height, width) if halo is None else halo
+        y0, y1, x0, x1 = box
+        top, left = max(y0 - halo, 0), max(x0 - halo, 0)
+        found = np.asarray(image[top : min(y1 + halo, height), left : min(x1 + halo, width)])
+        found = found[..., None] if found.ndim == 2 else found
+        if found.shape[2] != bands:
+            raise ValueError(f"image must have {bands} bands, not {found.shape[2]}")
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise ValueError("image must be finite: it has pixels that are NaN or infinite")
+        return cls(found, (top, left), (height, width), (y0 - top, y1 - top, x0 - left, x1 - left))
+
+    def at(self, at: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        """Rows and columns of the image as those of the crop."""
+        return None if at is None else at - self.origin
+
+    def inner(self, found: NDArray[Any], at: NDArray[np.int64] | None) -> NDArray[Any]:
+        """What is wanted of an array of the crop's size; all of it, if it is of certain pixels."""
         y0, y1, x0, x1 = self.box
-        return array[y0:y1, x0:x1]
+        inside: NDArray[Any] = found[y0:y1, x0:x1] if at is None else found
+        return inside
 
-    def location(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    def cut(self, found: NDArray[Any], at: NDArray[np.int64] | None) -> NDArray[Any]:
+        """What is wanted of an array of the crop's size."""
+        if at is None:
+            return self.inner(found, at)
+        y, x = (at - self.origin).T
+        some: NDArray[Any] = found[y, x]
+        return some
+
+    def location(self) -> NDArray[np.float32]:
         """Row and column of pixel centres, from 0 to 1 along the image."""
         axes = ((np.arange(n) + start + 0.5) / whole
-                for n, start, whole in zip(shape, self.origin, self.size, strict=True))  # fmt: skip
+                for n, start, whole in zip(self.pixels.shape, self.origin, self.size, strict=False))  # fmt: skip
         return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).astype(np.float32)
-
-
-def pixels(image: Any, box: Box) -> NDArray[Any]:
-    """A part of an image of any kind that can be cut, (h, w, bands). ValueError if it has no finite numbers."""
-    y0, y1, x0, x1 = box
-    found = np.asarray(image[y0:y1, x0:x1])
-    if found.ndim == 2:
-        found = found[..., None]
-    if found.dtype.kind == "f" and not np.isfinite(found).all():
-        raise ValueError("image must be finite: it has pixels that are NaN or infinite")
-    return found
 
 
 def colours(image: NDArray[Any]) -> NDArray[np.float32]:
     """CIE LAB of an image of three bands, taken as sRGB; of others the bands as they are, integers from 0 to 100.
 
-    D65, 2 degrees, as `skimage.color.rgb2lab`. Integers are divided by their largest value, floats reach from 0 to 1.
+    Integers are divided by their largest value, floats of three bands reach from 0 to 1.
     """
-    if image.dtype.kind == "f":
-        share = image.astype(np.float64)
-    else:
-        top = 1 if image.dtype == bool else np.iinfo(image.dtype).max
-        share = image.astype(np.float64) / top
-    if image.shape[2] != 3:
-        return (share if image.dtype.kind == "f" else 100 * share).astype(np.float32)
-    if share.size and (share.min() < 0 or share.max() > 1):
+    if image.shape[2] == 3:
+        return features.lab(_srgb(image))
+    return image.astype(np.float32) if image.dtype.kind == "f" else (100 * _share(image)).astype(np.float32)
+
+
+def _share(image: NDArray[Any]) -> NDArray[np.float64]:
+    return image.astype(np.float64) / (1 if image.dtype == bool else np.iinfo(image.dtype).max)
+
+
+def _srgb(image: NDArray[Any]) -> NDArray[Any]:
+    """8 bits, or floats of 0 to 1."""
+    if image.dtype.kind != "f":
+        return image if image.dtype == np.uint8 else _share(image)
+    if image.size and not 0 <= image.min() <= image.max() <= 1:
         raise ValueError("image of three bands must be within 0 and 1 if it is of floats")
-    linear = np.where(share > 0.04045, ((share + 0.055) / 1.055) ** 2.4, share / 12.92)
-    to_xyz = np.array(
-        [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
-    )
-    white = np.array([0.95047, 1.0, 1.08883])
-    ratio = linear @ to_xyz.T / white
-    f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
-    lab = np.stack(
-        [116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1
-    )
-    return lab.astype(np.float32)
+    return image
+
+
+def _filters(
+    image: NDArray[Any], sigmas: Sequence[float], at: NDArray[np.int64] | None
+) -> NDArray[np.float32]:
+    """The colours themselves, their Gaussian means, and their local standard deviations."""
+    if image.shape[2] == 3:
+        return features.bank(_srgb(image), sigmas, profile="core", at=at)
+    bands = colours(image)
+    means = [features.gaussian(bands, sigma, border="reflect", at=at) for sigma in sigmas]
+    deviations = [features.deviation(bands, sigma, at=at) for sigma in sigmas]
+    plain = bands if at is None else bands[at[:, 0], at[:, 1]]
+    return np.concatenate([plain, *means, *deviations], axis=-1)
 
 
 @lru_cache(maxsize=4)
@@ -227,17 +244,3 @@ def _hypercolumns(named: Any, image: Any, box: Box, at: NDArray[np.int64] | None
         y, x = np.meshgrid(np.arange(y0, y1), np.arange(x0, x1), indexing="ij")
         found = network.sample(whole, np.stack([y, x], axis=-1).reshape(-1, 2)).reshape(*y.shape, -1)
     return found
-
-
-def _filters(bands: NDArray[np.float32], sigmas: Sequence[float]) -> Iterable[NDArray[np.float32]]:
-    """Gaussian means and local standard deviations: means of all scales and bands first."""
-    gaussian_filter = need("scipy.ndimage", "densify").gaussian_filter
-
-    deviations = []
-    for sigma in sigmas:
-        for band in np.moveaxis(bands.astype(np.float64), -1, 0):
-            mean = gaussian_filter(band, sigma)
-            yield mean.astype(np.float32)
-            variance = gaussian_filter(band * band, sigma) - mean * mean
-            deviations.append(np.sqrt(np.maximum(variance, 0)).astype(np.float32))
-    yield from deviations

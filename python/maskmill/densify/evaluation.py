@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill.densify.blobs import Painted, Split, capped, held_blobs, painted, splits, splittable
+from maskmill.crf import Trial, search
+from maskmill.densify.blobs import Painted, Split, capped, held_blobs, painted, splits
 from maskmill.densify.columns import SIGMAS, Columns
 from maskmill.densify.model import Model
 from maskmill.densify.prediction import predict
 from maskmill.densify.report import Report, Score
-from maskmill.densify.smoothing import smoothed
+from maskmill.densify.smoothing import energies, levels, smoothed
 from maskmill.densify.training import Features, bands, columns_of, paired, recipe, trained
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -39,7 +40,7 @@ def evaluate(
     held_out: float = 0.3,
     gap: int = 0,
     curve: bool = True,
-    crf: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    crf: Mapping[str, Any] | str | None = None,
     names: Mapping[int, str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -65,9 +66,10 @@ def evaluate(
         With "spatial": pixels less than so many away from the block are not trained with.
     curve : bool
         Also train with at most 1, 2, 4, ... blobs of each class, for the learning curve.
-    crf : mapping, or a sequence of such, optional
-        Also score a dense CRF with these arguments of `maskmill.crf.refine`, on all pixels of the strokes held out. Of
-        several the best is chosen for each split by its training blobs alone, a share of which is held out for that.
+    crf : mapping or "search", optional
+        Also score a dense CRF with these arguments of `maskmill.crf.refine`, on all pixels of the strokes held out.
+        "search": for each split the best of what `maskmill.crf.search` tries, by a share of its training blobs that is
+        held out for that. Takes minutes.
     progress : callable, optional
         Called with the trainings done, how many there are, and what comes next.
 
@@ -97,7 +99,7 @@ def evaluate(
     >>> report.mean("accuracy"), report.untestable
     (1.0, ())
     """
-    _check(blocks, splits, held_out, gap)
+    _check(blocks, splits, held_out, gap, crf)
     pictures, marks = paired(images, labels)
     columns = recipe(features, bands(pictures[0]), sigmas)
     whole = painted(marks)
@@ -118,10 +120,10 @@ def evaluate(
     settings = {"features": list(columns.features), "columns": work.table.shape[1], "classifier": named,
                 "blocks": blocks, "seed": seed, "held_out": held_out, "gap": gap,
                 "per_class": per_class, "sampling_seed": sampling_seed}  # fmt: skip
-    return work.run(blocks, splits, gap, curve, _candidates(crf), settings, names or {}, progress)
+    return work.run(blocks, splits, gap, curve, crf, settings, names or {}, progress)
 
 
-def _check(blocks: str, count: int, held_out: float, gap: int) -> None:
+def _check(blocks: str, count: int, held_out: float, gap: int, crf: Any) -> None:
     if blocks not in BLOCKS:
         raise ValueError(f"blocks must be one of {', '.join(BLOCKS)}, not {blocks!r}")
     if count < 1 or (blocks == "spatial" and count < 2):
@@ -130,12 +132,8 @@ def _check(blocks: str, count: int, held_out: float, gap: int) -> None:
         raise ValueError(f"held_out must be above 0 and below 1, not {held_out}")
     if gap < 0:
         raise ValueError(f"gap must be 0 or more, not {gap}")
-
-
-def _candidates(crf: Any) -> list[dict[str, Any]]:
-    if crf is None:
-        return []
-    return [dict(crf)] if isinstance(crf, Mapping) else [dict(one) for one in crf]
+    if isinstance(crf, str) and crf != "search":
+        raise ValueError(f"crf must be arguments or 'search', not {crf!r}")
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class _Work:
         count: int,
         gap: int,
         curve: bool,
-        crf: list[dict[str, Any]],
+        crf: Mapping[str, Any] | str | None,
         settings: dict[str, Any],
         names: Mapping[int, str],
         progress: Progress | None,
@@ -179,7 +177,7 @@ class _Work:
             scores.append(score)
             if curve and blocks != "leave-one-out":
                 self._learn(split, i, learning)
-            if crf:
+            if crf is not None:
                 smooth.append(self._smoothed(split, i, crf))
         if not scores:
             raise ValueError(
@@ -242,43 +240,53 @@ class _Work:
     # With a CRF
 
     def _smoothed(
-        self, split: Split, i: int, crf: list[dict[str, Any]]
+        self, split: Split, i: int, crf: Mapping[str, Any] | str
     ) -> tuple[Score, Score, dict[str, Any] | None]:
         """Scores on all pixels of what is held out, without and with a CRF, and which CRF that was."""
-        chosen: dict[str, Any] | None = crf[0] if len(crf) == 1 else self._chosen(split, i, crf)
-        held = np.isin(self.whole.blob, self.rows.blob[self._testable(split)])
+        chosen = self._chosen(split, i) if isinstance(crf, str) else dict(crf)
         model = self._model(split.training)
         assert model is not None
-        plain, smooth = self._both(model, self.whole.take(held), [chosen])
+        held = self.whole.take(np.isin(self.whole.blob, self.rows.blob[self._testable(split)]))
+        labels = np.empty((2, len(held)), np.int64)
+        for image, mine, found in self._predicted(model, held):
+            y, x = held.at[mine].T
+            after = found if chosen is None else smoothed(found, self.images[image], chosen)
+            for row, p in enumerate((found, after)):
+                labels[row, mine] = model.classes[p[y, x].argmax(axis=1)]
+        plain, smooth = (self._told(held, row, split.name) for row in labels)
         return plain, smooth, chosen
 
-    def _chosen(self, split: Split, i: int, crf: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """The candidate that does best on training blobs held out from training; None if none beats doing without."""
-        mine = self.rows.take(split.training)
-        if not splittable(mine):
-            return None
-        inner = held_blobs(mine, self.share, np.random.default_rng([self.seed + i, 1]))
-        held = np.isin(self.rows.blob, inner) & split.training
-        model = self._model(split.training & ~held)
-        if model is None:
-            return None
-        found = self._both(model, self.whole.take(np.isin(self.whole.blob, inner)), crf)
-        best = int(np.argmax([score.accuracy for score in found]))
-        return None if best == 0 else crf[best - 1]
-
-    def _both(self, model: Model, held: Painted, crf: Sequence[dict[str, Any] | None]) -> list[Score]:
-        """Scores of the plain labels, and after each CRF."""
-        labels = np.empty((1 + len(crf), len(held)), np.int64)
+    def _predicted(
+        self, model: Model, held: Painted
+    ) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.float32]]]:
+        """Of each image that has some of these pixels: its number, which they are, and probabilities (H, W, L)."""
         for i in np.unique(held.image).tolist():
-            mine = held.image == i
-            y, x = held.at[mine].T
             found = predict(model, self.images[i]).probabilities
             assert found is not None
-            labels[0, mine] = model.classes[found[y, x].argmax(axis=1)]
-            for k, one in enumerate(crf, 1):
-                after = found if one is None else smoothed(found, np.asarray(self.images[i][:, :]), one)
-                labels[k, mine] = model.classes[after[y, x].argmax(axis=1)]
-        return [self._told(held, row, "") for row in labels]
+            yield i, held.image == i, found
+
+    def _chosen(self, split: Split, i: int) -> dict[str, Any] | None:
+        """The CRF that does best on training blobs held out from training; None if doing without does."""
+        mine = self.rows.take(split.training)
+        inner = held_blobs(mine, self.share, np.random.default_rng([self.seed + i, 1]))
+        model = self._model(split.training & ~np.isin(self.rows.blob, inner))
+        if model is None or not len(inner):
+            return None
+        held = self.whole.take(np.isin(self.whole.blob, inner))
+        scores: dict[str, float] = {}
+        tried: dict[str, Trial] = {}
+        for image, few, found in self._predicted(model, held):
+            known = np.zeros(found.shape[:2], np.int64)
+            y, x = held.at[few].T
+            known[y, x] = 1 + np.searchsorted(model.classes, held.classes[held.target[few]])
+            for trial in search(energies(found), levels(self.images[image]), known):
+                key = repr(trial[1:])
+                tried[key] = trial
+                scores[key] = scores.get(key, 0.0) + trial.score * len(y)
+        best = tried[max(scores, key=lambda key: scores[key])]
+        if best.gaussian is None and best.bilateral is None:
+            return None
+        return {"gaussian": best.gaussian, "bilateral": best.bilateral}
 
 
 def _powers(most: int) -> Iterator[int]:

@@ -218,9 +218,7 @@ def _smooth(
     marks: NDArray[np.int64] | None,
 ) -> int:
     """A dense CRF over the whole image, in place. How many labels it changed."""
-    found = smoothed(probabilities, np.asarray(image[:, :]), crf)
-    if marks is not None:
-        found[marks >= 0] = np.eye(found.shape[2], dtype=np.float32)[marks[marks >= 0]]
+    found = smoothed(probabilities, image, crf, marks)
     probabilities[...] = found
     new = model.classes[found.argmax(axis=2)].astype(out.dtype)
     changed = int((new != out).sum())
