@@ -15,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from maskmill import FormatError
 from maskmill.cli import main
+from maskmill.io._palette import read_indexed
 from maskmill.io.doodler import read_trials
 from maskmill.studies.coast.comparison import Comparison, borders, boundary_f, confusion
 from maskmill.studies.coast.consensus import estimate_truth, fleiss_kappa, majority, vote
@@ -315,6 +316,10 @@ def test_agreement_verb(folder, tmp_path, capsys):
     assert "2 images, 2 pairs, 96 pixels (0 left out)" in capsys.readouterr().out
     made = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"summary.json", "pairs.csv", "confusion.csv", "bias.png", "maps/dune_majority.png"} <= made
+    assert np.array_equal(
+        read_indexed(out / "maps" / "dune_ties.png"), read_indexed(out / "maps" / "dune_disagreement.png")
+    )
+    assert set(np.unique(read_indexed(out / "maps" / "dune_truth.png"))) <= {1, 2, 3}
     assert json.loads((out / "summary.json").read_bytes())["classes"] == ["water", "sand", "dev"]
     with open(out / "pairs.csv", encoding="utf-8-sig", newline="") as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["dune", "spit"]
@@ -337,3 +342,22 @@ def test_agreement_verb_with_tables(folder, tmp_path, capsys):
     assert "2 images, 2 pairs" in capsys.readouterr().out
     assert main(["coast", "agreement", str(folder), str(tmp_path / "out"), "--map", "water"]) == 2
     assert main(["coast", "agreement"]) == 2
+
+
+def test_agreement_verb_with_a_configuration(folder, tmp_path, capsys):
+    config = tmp_path / "remap.json"
+    config.write_text('{"super_classes": ["wet", "dry"], "aliases": {"water": "wet", "sand": "dry"}}')
+    args = [
+        "coast",
+        "agreement",
+        str(folder),
+        str(tmp_path / "out"),
+        "--config",
+        str(config),
+        "--quiet",
+        "--no-plots",
+    ]
+    assert main(args) == 2
+    assert "no common class is given for 'dev'" in capsys.readouterr().err
+    assert main([*args, "--map", "dev=dry"]) == 0
+    assert json.loads((tmp_path / "out" / "summary.json").read_bytes())["classes"] == ["wet", "dry"]

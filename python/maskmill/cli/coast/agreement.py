@@ -13,8 +13,8 @@ who labelled the same image: files whose names are equal up to the labeler (dune
 behind the last _), or with --by pixels, files with the same picture. With --tables, the rows of record tables say so.
 
 common classes: where files have different classes, --map says what each of them means. Names of the result may be left
-away, and NAME= leaves the pixels of a class out. --superclasses takes the seven of Coast Train. Pixels that a labeler
-gave no class are left out, and counted.
+away, and NAME= leaves the pixels of a class out. --superclasses takes the seven of Coast Train, --config those of a
+configuration of `maskmill coast remap`. Pixels that a labeler gave no class are left out, and counted.
 
 what it writes, with OUT:
   OUT/summary.json    pixel agreement, Cohen's kappa, mean IoU, Dice, boundary F; with confidence intervals by images
@@ -24,7 +24,7 @@ what it writes, with OUT:
   OUT/labelers.csv    bias of each labeler, and reliability by the estimated truth (Dawid-Skene, STAPLE)
   OUT/confusion.csv   pixels by the class of the first and of the second labeler
   OUT/iou_histogram.png, iou_disagreement.png, confusion.png, bias.png      (needs matplotlib; --no-plots)
-  OUT/maps/           with --maps: majority, estimated truth and disagreement of each image
+  OUT/maps/           with --maps: majority, its ties, estimated truth and disagreement of each image
 
 examples:
   maskmill coast agreement npz/ agreement/
@@ -71,6 +71,9 @@ def add_parser(steps: Any) -> None:
     )
     p.add_argument("--superclasses", action="store_true", help="Coast Train's seven superclasses")
     p.add_argument(
+        "--config", type=Path, metavar="JSON", help="super_classes and aliases, as `remap` takes them"
+    )
+    p.add_argument(
         "--tolerance", type=float, default=2.0, metavar="PX", help="pixels, of the boundary F (default: 2)"
     )
     p.add_argument("--samples", type=int, default=2000, help="of the bootstrap over images (default: 2000)")
@@ -111,9 +114,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _mapping(options: argparse.Namespace) -> dict[str, str | None] | None:
+    from maskmill.studies.coast.mapping import read_class_map
     from maskmill.studies.coast.superclasses import ALL
 
     made: dict[str, str | None] = dict(ALL) if options.superclasses else {}
+    if options.config is not None:
+        given = read_class_map(options.config)
+        made |= {**{name: name for name in given.classes}, **given.aliases}
     for text in options.map:
         name, equals, common = text.rpartition("=")
         if not equals or not name:

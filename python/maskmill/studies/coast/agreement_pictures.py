@@ -118,13 +118,15 @@ PICTURES = {
 
 
 def write_maps(folder: Path, image: str, maps: ImageMaps, classes: tuple[str, ...]) -> None:
-    """The majority and the estimated truth (palette PNGs: 0 for none, class + 1), and how many disagree.
+    """The majority and the estimated truth (palette PNGs: 0 for none, class + 1), ties, and how many disagree.
 
+    `<image>_ties.png` has 1 where several classes have the most votes: there, the majority is the first of them.
     `<image>_disagreement.png` has the number of labelers that are not with the majority, 255 where one gave no class.
     """
     colours = label_colours(len(classes))
     for name, labels in (("majority", maps.majority()), ("truth", maps.truth())):
         _write(folder / f"{image}_{name}.png", labels, colours)
+    _write(folder / f"{image}_ties.png", maps.tied(), np.array([(255, 255, 255), (178, 24, 43)], np.uint8))
     raters = len(maps.labelers)
     against = maps.disagreement() * raters
     numbers = np.where(np.isfinite(against), np.rint(np.nan_to_num(against)), 255).astype(np.uint8)
