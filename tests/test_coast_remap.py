@@ -14,8 +14,8 @@ from doodled import ladder, same_arrays, trial, write_result
 from maskmill import FormatError
 from maskmill.cli import main
 from maskmill.io.doodler import coloured
-from maskmill.studies.coast import built_in, preview, read, read_class_map, read_records, remap
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast import built_in, preview, read, read_records, read_remap, remap
+from maskmill.studies.coast.mapping import Remap
 
 CLASSES = ["water", "surf", "sand", "dev"]
 
@@ -31,7 +31,7 @@ class TestConfigurations:
         files = sorted((data / "coast_train").glob("remap_*.json"))
         assert len(files) == 10
         for path in files:
-            found = read_class_map(path)
+            found = read_remap(path)
             assert found.classes == built_in().classes
             listed = json.loads(path.read_text())["classes"]
             assert [found[name] for name in listed] == [built_in()[name] for name in listed]
@@ -42,7 +42,7 @@ class TestConfigurations:
         names = {name for row in read_records(data / "coast_train") for name in row["classes_array"]}
         assert len(names) == 41
         assert all(built_in()[name] for name in names)
-        published = [read_class_map(path) for path in (data / "coast_train").glob("remap_*.json")]
+        published = [read_remap(path) for path in (data / "coast_train").glob("remap_*.json")]
         lacking = {name for name in names if all(found[name] is None for found in published)}
         assert lacking == {"vegetated_ground", "no_data"}
 
@@ -53,10 +53,10 @@ class TestConfigurations:
             '\ufeff{"super_classes": {"water": [], "land": 2}, "direc": "/nowhere", "classes": [7],'
             ' "aliases": {"1": "water", "2": "land", "1": "water"}}',
         )
-        found = read_class_map(path)
+        found = read_remap(path)
         assert found.classes == ("water", "land")
         assert found.table(["2", "1", "land"], "here").tolist() == [0, 2, 1, 2]
-        assert read_class_map(config(tmp_path / "b.json", super_classes=[1, 2], aliases={"x": 1}))["x"] == "1"
+        assert read_remap(config(tmp_path / "b.json", super_classes=[1, 2], aliases={"x": 1}))["x"] == "1"
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -78,7 +78,7 @@ class TestConfigurations:
         path = tmp_path / "a.json"
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
         with pytest.raises(FormatError, match=said) as caught:
-            read_class_map(path)
+            read_remap(path)
         assert str(path) in str(caught.value)
 
     def test_unmapped(self, tmp_path):
@@ -111,7 +111,7 @@ class TestRemap:
     def test_merges(self, tmp_path, rng):
         one = trial(rng, CLASSES)
         write_result(tmp_path / "a_ann.npz", one)
-        dry = ClassMap(("dry", "wet"), {"water": "wet", "surf": "wet", "sand": "dry", "dev": "dry"})
+        dry = Remap(("dry", "wet"), {"water": "wet", "surf": "wet", "sand": "dry", "dev": "dry"})
         remap(tmp_path / "a_ann.npz", tmp_path / "out", dry)
         labels = read(tmp_path / "out")[0].labels()
         assert np.array_equal(labels == 2, one["label"].argmax(-1) < 2)
@@ -131,7 +131,7 @@ class TestRemap:
 
     def test_same_classes_change_nothing(self, tmp_path, rng):
         path = write_result(tmp_path / "a_ann.npz", trial(rng, CLASSES), trial(rng, CLASSES))
-        same = ClassMap(tuple(CLASSES), {})
+        same = Remap(tuple(CLASSES), {})
         remap(path, tmp_path / "out", same)
         assert same_arrays(path, tmp_path / "out" / "a_ann.npz")
 

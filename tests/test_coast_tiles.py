@@ -162,7 +162,7 @@ class TestGym:
     def test_bands_and_superclasses(self, tmp_path, rng):
         image = rng.integers(0, 256, (20, 30, 4), np.uint8)
         write_result(tmp_path / "a_ann.npz", {**trial(rng, CLASSES), "image": image})
-        npz4gym(tmp_path / "a_ann.npz", tmp_path / "rgb", class_map=built_in())
+        npz4gym(tmp_path / "a_ann.npz", tmp_path / "rgb", remap=built_in())
         npz4gym(tmp_path / "a_ann.npz", tmp_path / "all", bands="all", trials="all")
         pair = read_gym(tmp_path / "rgb" / "a_ann_7classes_4zoo.npz")
         assert np.array_equal(pair.image, image[..., :3])

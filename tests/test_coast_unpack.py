@@ -16,8 +16,9 @@ from maskmill.io._palette import read_indexed
 from maskmill.io.doodler import colour_map
 from maskmill.io.images import read_image
 from maskmill.studies.coast import find, read, show, unpack
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.pictures import beside, legend
+from maskmill.studies.coast.records import COLUMNS
 
 CLASSES = ["water", "sand", "dev"]
 
@@ -171,8 +172,8 @@ class TestLayouts:
         assert np.array_equal(
             read_indexed(tmp_path / "out" / "labels" / "beach_ann_label.png"), indices(new["label"])
         )
-        chosen = ClassMap(("wet", "dry"), {"water": "wet", "sand": "dry", "dev": "dry"})
-        report = unpack(folder, tmp_path / "remap", layout="doodler", class_map=chosen, base=1)
+        chosen = Remap(("wet", "dry"), {"water": "wet", "sand": "dry", "dev": "dry"})
+        report = unpack(folder, tmp_path / "remap", layout="doodler", remap=chosen, base=1)
         assert report.rows[0]["files"][:3] == [
             "images_remap/beach_ann.jpg",
             "labels_remap/beach_ann_remap_label.png",
@@ -288,3 +289,60 @@ class TestVerbs:
         assert (
             main(["coast", "show", str(folder), str(tmp_path / "show"), "--remap", "default", "--quiet"]) == 0
         )
+
+
+class TestGeoTiff:
+    def records(self, tmp_path, **changes):
+        cells = dict.fromkeys(COLUMNS, "1") | {
+            "annotation_image_filename": "npz/beach_ID3.npz",
+            "classes_array": "\"'water', 'sand'\"",
+            "classes_present_integer": "0",
+            "classes_present_array": "'water'",
+            "XMin": "300000",
+            "XMax": "300300",
+            "YMin": "3700000",
+            "YMax": "3700200",
+            "epsg": "26911",
+            "px_size_m": "10",
+            **changes,
+        }
+        path = tmp_path / "K_meta.csv"
+        path.write_text(",".join(cells) + "\n" + ",".join(cells.values()) + "\n")
+        return path
+
+    @pytest.mark.parametrize(
+        ("changes", "doubts"),
+        [
+            ({}, ""),
+            ({"px_size_m": "1"}, "pixels are 10 wide, and the table says 1"),
+            ({"YMax": "3700400"}, "pixels are 10 wide and 20 high"),
+            ({"epsg": "4326", "XMin": "-119", "XMax": "-118.7", "YMin": "34", "YMax": "34.2"}, ""),
+        ],
+    )
+    def test_place(self, tmp_path, rng, changes, doubts):
+        tifffile = pytest.importorskip("tifffile")
+        one = trial(rng, CLASSES)
+        write_result(tmp_path / "in" / "beach_ID3.npz", one)
+        records = self.records(tmp_path, **changes)
+        report = unpack(tmp_path / "in", tmp_path / "out", parts=["geotiff"], records=records)
+        assert report.rows[0]["doubts"] == doubts
+        with tifffile.TiffFile(tmp_path / "out" / "geotiff" / "beach_ID3.tif") as file:
+            page = file.pages[0]
+            assert np.array_equal(page.asarray(), indices(one["label"]))
+            tags = page.geotiff_tags
+            assert np.array_equal(page.colormap[:, 0], colour_map(3)[0].astype(np.uint16) * 257)
+        degrees = "epsg" in changes
+        corner = [-119, 34.2] if degrees else [300000, 3700400 if "YMax" in changes else 3700200]
+        assert tags["ModelTiepoint"][3:5] == pytest.approx(corner)
+        assert tags["ModelPixelScale"][0] == pytest.approx(0.01 if degrees else 10)
+        assert tags["GeographicTypeGeoKey" if degrees else "ProjectedCSTypeGeoKey"] == (
+            4326 if degrees else 26911
+        )
+
+    def test_none_known(self, tmp_path, rng):
+        write_result(tmp_path / "in" / "other_ID3.npz", trial(rng, CLASSES))
+        report = unpack(tmp_path / "in", tmp_path / "out", parts=["geotiff"], records=self.records(tmp_path))
+        assert report.rows[0]["files"] == []
+        assert "no row of the records" in report.rows[0]["doubts"]
+        with pytest.raises(ValueError, match="records must be given for geotiff"):
+            unpack(tmp_path / "in", tmp_path / "o2", parts=["geotiff"])

@@ -11,7 +11,7 @@ from maskmill.cli._shared import add_quiet, require
 
 if TYPE_CHECKING:
     from maskmill.studies.coast.ledger import Report
-    from maskmill.studies.coast.mapping import ClassMap
+    from maskmill.studies.coast.mapping import Remap
 
 RESUMED = """\
 OUT gets manifest.json and manifest.csv: for each file its SHA-256 and what was made of it. Given again after an
@@ -37,7 +37,7 @@ def add_classes(p: argparse.ArgumentParser) -> None:
     )
 
 
-def add_class_map(p: argparse.ArgumentParser) -> None:
+def add_remap(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--remap",
         metavar="JSON",
@@ -46,9 +46,9 @@ def add_class_map(p: argparse.ArgumentParser) -> None:
     p.add_argument("--unmapped", metavar="CLASS", help="new class of those that have no alias")
 
 
-def class_map_of(options: argparse.Namespace) -> ClassMap | None:
+def remap_of(options: argparse.Namespace) -> Remap | None:
     """What --remap, or --config of remap, says."""
-    from maskmill.studies.coast.mapping import built_in, read_class_map
+    from maskmill.studies.coast.mapping import built_in, read_remap
 
     if options.remap is None:
         if options.unmapped is not None:
@@ -57,7 +57,7 @@ def class_map_of(options: argparse.Namespace) -> ClassMap | None:
     return (
         built_in(options.unmapped)
         if options.remap == "default"
-        else read_class_map(options.remap, options.unmapped)
+        else read_remap(options.remap, options.unmapped)
     )
 
 

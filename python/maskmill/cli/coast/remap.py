@@ -12,8 +12,8 @@ from maskmill.cli.coast._shared import (
     add_classes,
     add_folders,
     check_folders,
-    class_map_of,
     classes_of,
+    remap_of,
     tell,
 )
 
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         report = remap(
             options.input,
             options.out,
-            class_map_of(options),
+            remap_of(options),
             classes=classes_of(options),
             processes=options.processes,
             overwrite=options.overwrite,
@@ -82,7 +82,7 @@ def _preview(options: argparse.Namespace) -> int:
     from maskmill.studies.coast.remapping import preview
 
     with progress_bar("reading", options.quiet) as progress:
-        found = preview(options.input, class_map_of(options), classes=classes_of(options), progress=progress)
+        found = preview(options.input, remap_of(options), classes=classes_of(options), progress=progress)
     print(f"{found.files} files, {found.lists} lists of classes; of the newest trials:")
     width = max((len(row["class"]) for row in found.rows), default=5)
     print(f"{'class':{width}}  {'becomes':16} {'files':>6} {'pixels':>12}")

@@ -8,12 +8,12 @@ from typing import Any
 from maskmill.cli._shared import progress_bar
 from maskmill.cli.coast._shared import (
     RESUMED,
-    add_class_map,
     add_classes,
     add_folders,
+    add_remap,
     check_folders,
-    class_map_of,
     classes_of,
+    remap_of,
     tell,
 )
 
@@ -62,7 +62,7 @@ def add_parser(steps: Any) -> None:
     p.add_argument(
         "--trials", choices=("newest", "all"), default="newest", help="of each file (default: newest)"
     )
-    add_class_map(p)
+    add_remap(p)
     add_classes(p)
 
 
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             parts=_shares(options.split),
             seed=options.seed,
             trials=options.trials,
-            class_map=class_map_of(options),
+            remap=remap_of(options),
             classes=classes_of(options),
             processes=options.processes,
             overwrite=options.overwrite,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from maskmill.cli._shared import progress_bar
 from maskmill.cli.coast._shared import (
     RESUMED,
-    add_class_map,
     add_classes,
     add_folders,
+    add_remap,
     check_folders,
-    class_map_of,
     classes_of,
+    remap_of,
     tell,
 )
 
@@ -24,6 +25,7 @@ examples:
   maskmill coast unpack results/ out/ --trials all             NAME_trial1 is the oldest
   maskmill coast unpack results/ out/ --remap default          superclasses of Coast Train
   maskmill coast unpack results/ out/ --coco coco,panoptic     instances.json, panoptic.json
+  maskmill coast unpack results/ out/ --what geotiff --records tables/
   maskmill coast unpack results/ out/ --layout doodler         NAME.jpg, NAME_label.png, NAME_overlay.png, ...
 
 Labels are PNGs with a palette: their numbers are ids of classes, unchanged, and their colours are Doodler's. Pixels
@@ -49,7 +51,7 @@ def add_parser(steps: Any) -> None:
         "--what",
         default="images,labels,overlays,doodles",
         metavar="A,B,...",
-        help="of images, labels, overlays, doodles, masks (one for each class); default: all but masks",
+        help="of images, labels, overlays, doodles, masks (one for each class), geotiff; default: the first four",
     )
     p.add_argument(
         "--trials", choices=("newest", "all"), default="newest", help="of each file (default: newest)"
@@ -67,9 +69,15 @@ def add_parser(steps: Any) -> None:
         default="rgb",
         help="of pictures with 4 bands: RGB and NAME_band4 (default), or a TIFF with all",
     )
-    add_class_map(p)
+    add_remap(p)
     p.add_argument(
         "--coco", default="", metavar="A,B", help="coco: instances.json; panoptic: panoptic.json and its PNGs"
+    )
+    p.add_argument(
+        "--records",
+        type=Path,
+        metavar="CSV",
+        help="record tables of Coast Train, which say where pictures lie",
     )
     add_classes(p)
 
@@ -87,9 +95,10 @@ def run(options: argparse.Namespace) -> int:
             base=options.base,
             layout=options.layout,
             bands=options.bands,
-            class_map=class_map_of(options),
+            remap=remap_of(options),
             classes=classes_of(options),
             coco=[form for form in options.coco.split(",") if form],
+            records=options.records,
             processes=options.processes,
             overwrite=options.overwrite,
             progress=progress,
@@ -99,5 +108,8 @@ def run(options: argparse.Namespace) -> int:
         print(
             f"{len(turned)} labels are of pictures that were turned by EXIF; orig_image is not, and is not taken"
         )
+    doubtful = [row for row in report.rows if row.get("doubts")]
+    if doubtful:
+        print(f"{len(doubtful)} places are in doubt: see the column doubts of the manifest")
     files = sum(len(row["files"]) for row in report.rows)
     return tell(report, "unpack", f"{files} files of {len(report.rows)} trials in {options.out}")

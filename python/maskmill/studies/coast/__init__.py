@@ -17,6 +17,7 @@ eras                            versions of Doodler, and which ones may have mad
 mlp, cleaning                   its classifier, and what it does with labels besides, bit for bit
 labelled                        trials as they are handed on: those that are wanted, with the classes that are wanted
 exports                         `unpack`: pictures, label images, overlays, doodles, COCO
+georeference                    label images where they lie on Earth, as record tables say
 pictures                        `show`: doodles and labels upon the picture, and a legend
 mapping, remapping              `remap`: other classes; the configurations that say which, and what would be done
 tiling, gym                     `tiles`: windows of one class; `npz4gym`: pairs for Segmentation Gym
@@ -34,7 +35,7 @@ from maskmill.studies.coast.audit import Lint, lint
 from maskmill.studies.coast.exports import unpack
 from maskmill.studies.coast.gym import Pair, npz4gym, read_gym
 from maskmill.studies.coast.interrater import Agreement, agreement
-from maskmill.studies.coast.mapping import ClassMap, built_in, read_class_map
+from maskmill.studies.coast.mapping import Remap, built_in, read_remap
 from maskmill.studies.coast.packing import pack
 from maskmill.studies.coast.pictures import show
 from maskmill.studies.coast.plotting import plots
@@ -48,11 +49,11 @@ from maskmill.studies.coast.trials import Name, find, name_of, read
 
 __all__ = [
     "Agreement",
-    "ClassMap",
     "Lint",
     "Name",
     "Pair",
     "Quality",
+    "Remap",
     "Statistics",
     "Step",
     "Trial",
@@ -68,9 +69,9 @@ __all__ = [
     "preview",
     "quality",
     "read",
-    "read_class_map",
     "read_gym",
     "read_records",
+    "read_remap",
     "remap",
     "restore",
     "show",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,9 @@ from maskmill.io.doodler import read_labels
 from maskmill.io.formats import write
 from maskmill.io.pictures import write_picture
 from maskmill.masks import Masks
+from maskmill.studies.coast.georeference import Place, geotiff, read_places
 from maskmill.studies.coast.labelled import (
+    IGNORED,
     TRIALS,
     Labelled,
     checked_base,
@@ -32,11 +34,12 @@ from maskmill.studies.coast.labelled import (
     values,
 )
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.pictures import overlay
 
-PARTS = ("images", "labels", "overlays", "doodles", "masks")
-"""What may be written: the picture, its label, the label upon the picture, what was drawn, a mask of each class."""
+PARTS = ("images", "labels", "overlays", "doodles", "masks", "geotiff")
+"""What may be written: the picture, its label, the label upon the picture, what was drawn, a mask of each class;
+and, with `records`, the label where it lies on Earth."""
 LAYOUTS = ("plain", "doodler")
 BANDS = ("rgb", "tiff")
 COCO = ("coco", "panoptic")
@@ -51,9 +54,10 @@ def unpack(
     base: int = 0,
     layout: str = "plain",
     bands: str = "rgb",
-    class_map: ClassMap | None = None,
+    remap: Remap | None = None,
     classes: Sequence[str] = (),
     coco: Sequence[str] = (),
+    records: str | Path | None = None,
     processes: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -69,24 +73,29 @@ def unpack(
         A result, or a folder with such files or folders of them.
     folder : path
         To write to. Given again after an interruption, it goes on.
-    parts : sequence of {"images", "labels", "overlays", "doodles", "masks"}
+    parts : sequence of {"images", "labels", "overlays", "doodles", "masks", "geotiff"}
         `masks` are a PNG of 0 and 255 for each class that occurs. Doodles always have class + 1, and 0 for none.
+        `geotiff` are label images with their place, for files that `records` has.
     trials : {"newest", "all"}
         All are called `NAME_trial1` (the oldest) and so on.
     base : {0, 1}
         The first id. Pixels without a class are 255 with base 0, and 0 with base 1.
     layout : {"plain", "doodler"}
         Names as those of Doodler's utilities: `NAME.jpg`, `NAME_label.png`, `NAME_overlay.png`, `NAME_doodles.png`;
-        with a class map in `images_remap`, `labels_remap`, `overlays_remap`. Labels are PNG, though; theirs were JPEG.
+        with `remap` in `images_remap`, `labels_remap`, `overlays_remap`. Labels are PNG, though; theirs were JPEG.
     bands : {"rgb", "tiff"}
         Of pictures with 4 bands: 3 of them as PNG, the fourth as `NAME_band4.png`; or all of them in one TIFF. Other
         numbers of bands than 1, 3 and 4 are TIFF always.
-    class_map : ClassMap, optional
-        What classes become, such as `mapping.read_class_map` reads.
+    remap : Remap, optional
+        What classes become, such as `mapping.read_remap` reads.
     classes : sequence of str
         Names for files that have none.
     coco : sequence of {"coco", "panoptic"}
         Write connected parts of classes as `instances.json`, all pixels as `panoptic.json`, too.
+
+    records : path, optional
+        Record tables of Coast Train, for `geotiff`. Of a place that its row speaks against (pixels that are not square,
+        or not as large as stated), the manifest has the reason as `doubts`.
 
     Returns
     -------
@@ -109,36 +118,28 @@ def unpack(
     >>> unpack(place / "dune_db.npz", place / "out", parts=["images", "labels"]).rows[0]["files"]
     ['images/dune_db.png', 'labels/dune_db.png']
     """
-    for given, name, choices in (
+    for chosen, name, choices in (
         *((part, "parts", PARTS) for part in parts),
         *((form, "coco", COCO) for form in coco),
         (trials, "trials", TRIALS),
         (layout, "layout", LAYOUTS),
         (bands, "bands", BANDS),
     ):
-        if given not in choices:
-            raise ValueError(f"{name} must be {' or '.join(choices)}, not {given!r}")
+        if chosen not in choices:
+            raise ValueError(f"{name} must be {' or '.join(choices)}, not {chosen!r}")
     wanted = tuple(part for part in PARTS if part in parts or (coco and part == "images"))
-    settings: dict[str, Any] = {
-        "parts": wanted,
-        "trials": trials,
-        "base": checked_base(base),
-        "ignored": 255 if base == 0 else 0,
-        "layout": layout,
-        "bands": bands,
-        "class_map": class_map and class_map.to_json(),
-        "classes": list(classes),
-    }
-    folder = Path(folder)
-    given_files = find_sources(path)
+    if ("geotiff" in wanted) != (records is not None):
+        raise ValueError("records must be given for geotiff, and for nothing else")
+    folder, given = Path(folder), find_sources(path)
+    places = {} if records is None else read_places(records)
+    places = {name: place for name, place in places.items() if name in {source.path.stem for source in given}}
+    wish = _Wish(folder, wanted, trials, checked_base(base), layout, bands, remap, tuple(classes), places)
     report = on_each(
-        given_files,
+        given,
         folder,
-        partial(
-            _unpack, _Wish(folder, tuple(settings["parts"]), base, layout, bands, class_map), trials, classes
-        ),
+        partial(_unpack, wish),
         verb="unpack",
-        settings=settings,
+        settings=wish.settings(),
         processes=processes,
         overwrite=overwrite,
         progress=progress,
@@ -147,10 +148,10 @@ def unpack(
     table = Table({key: objects([row[key] for row in legend]) for key in ("list", "id", "name", "colour")})
     write_table(table, folder / "classes.csv")
     if coco and report.rows:
-        found = dataset(given_files, report, trials=trials, classes=classes, class_map=class_map)
-        for form, name in (("coco", "instances.json"), ("panoptic", "panoptic.json")):
+        found = dataset(given, report, trials=trials, classes=classes, remap=remap)
+        for form, file in (("coco", "instances.json"), ("panoptic", "panoptic.json")):
             if form in coco:
-                write(found, folder / name, form)
+                write(found, folder / file, form)
     return report
 
 
@@ -158,14 +159,24 @@ def unpack(
 class _Wish:
     folder: Path
     parts: tuple[str, ...]
+    trials: str
     base: int
     layout: str
     bands: str
-    class_map: ClassMap | None
+    remap: Remap | None
+    classes: tuple[str, ...]
+    places: Mapping[str, Place]
+
+    def settings(self) -> dict[str, Any]:
+        """For the manifest."""
+        told = {key: getattr(self, key) for key in ("parts", "trials", "base", "layout", "bands", "classes")}
+        places = {name: vars(place) for name, place in sorted(self.places.items())}
+        ignored = IGNORED if self.base == 0 else 0
+        return {**told, "ignored": ignored, "remap": self.remap and self.remap.to_json(), "places": places}
 
 
-def _unpack(wish: _Wish, trials: str, classes: Sequence[str], source: Source) -> list[Row]:
-    return [_write(wish, one) for one in labelled(source, trials, classes, wish.class_map)]
+def _unpack(wish: _Wish, source: Source) -> list[Row]:
+    return [_write(wish, one) for one in labelled(source, wish.trials, wish.classes, wish.remap)]
 
 
 def _write(wish: _Wish, one: Labelled) -> Row:
@@ -193,6 +204,13 @@ def _write(wish: _Wish, one: Labelled) -> Row:
     if "overlays" in wish.parts:
         write_picture(place("overlays", ".png"), overlay(image, labels, n))
     put("doodles", write_indexed, one.doodles(), palette(n, 1))
+    if "geotiff" in wish.parts:
+        row["epsg"], row["doubts"] = None, "no row of the records has its place"
+    where = wish.places.get(one.trial.path.stem)
+    if where is not None:
+        row["epsg"], row["doubts"] = where.epsg, where.doubts(*labels.shape)
+        with written_whole(place("geotiff", ".tif")) as file:
+            file.write(geotiff(values(labels, wish.base), colours, where))
     for k in np.unique(labels[labels > 0]).tolist() if "masks" in wish.parts else ():
         write_picture(
             place("masks", f"_class{k - 1 + wish.base}.png"), (labels == k).astype(np.uint8) * np.uint8(255)
@@ -200,14 +218,21 @@ def _write(wish: _Wish, one: Labelled) -> Row:
     return row
 
 
-_ENDINGS = {"images": "", "labels": "_label", "overlays": "_overlay", "doodles": "_doodles", "masks": ""}
+_ENDINGS = {
+    "images": "",
+    "labels": "_label",
+    "overlays": "_overlay",
+    "doodles": "_doodles",
+    "masks": "",
+    "geotiff": "_label",
+}
 """Of the names that Doodler's utilities give."""
 
 
 def _file_name(wish: _Wish, part: str, name: str) -> str:
     if wish.layout == "plain":
         return f"{part}/{name}"
-    if wish.class_map is None or part in ("doodles", "masks"):
+    if wish.remap is None or part in ("doodles", "masks", "geotiff"):
         return f"{part}/{name}{_ENDINGS[part]}"
     return f"{part}_remap/{name}{'_remap' if part != 'images' else ''}{_ENDINGS[part]}"
 
@@ -248,7 +273,7 @@ def dataset(
     *,
     trials: str = "newest",
     classes: Sequence[str] = (),
-    class_map: ClassMap | None = None,
+    remap: Remap | None = None,
 ) -> Dataset:
     """What was unpacked as a data set, with an instance for each connected part of a class."""
     failed = {failure.input for failure in report.failed}
@@ -256,7 +281,7 @@ def dataset(
         one
         for source in given
         if str(source.path) not in failed
-        for one in labelled(source, trials, classes, class_map)
+        for one in labelled(source, trials, classes, remap)
     ]
     names = list(dict.fromkeys(name for one in ones for name in one.classes))
     rows = []

@@ -16,7 +16,7 @@ from maskmill._images import to_rgb8
 from maskmill.io.doodler import read_arrays, write_arrays
 from maskmill.studies.coast.labelled import TRIALS, find_sources, labelled
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.mapping import Remap
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def npz4gym(
     *,
     trials: str = "newest",
     bands: str = "rgb",
-    class_map: ClassMap | None = None,
+    remap: Remap | None = None,
     classes: Sequence[str] = (),
     processes: int | None = None,
     overwrite: bool = False,
@@ -66,7 +66,7 @@ def npz4gym(
     trials : {"newest", "all"}
     bands : {"rgb", "all"}
         Three bands of every picture, or those that it has.
-    class_map : ClassMap, optional
+    remap : Remap, optional
         What classes become.
     classes : sequence of str
         Names for files that have none.
@@ -91,12 +91,12 @@ def npz4gym(
     return on_each(
         find_sources(path),
         Path(folder),
-        partial(_write, Path(folder), trials, bands, class_map, classes),
+        partial(_write, Path(folder), trials, bands, remap, classes),
         verb="npz4gym",
         settings={
             "trials": trials,
             "bands": bands,
-            "class_map": class_map and class_map.to_json(),
+            "remap": remap and remap.to_json(),
             "classes": list(classes),
         },
         processes=processes,
@@ -106,10 +106,10 @@ def npz4gym(
 
 
 def _write(
-    folder: Path, trials: str, bands: str, class_map: ClassMap | None, classes: Sequence[str], source: Source
+    folder: Path, trials: str, bands: str, remap: Remap | None, classes: Sequence[str], source: Source
 ) -> list[Row]:
     rows = []
-    for one in labelled(source, trials, classes, class_map):
+    for one in labelled(source, trials, classes, remap):
         labels, image, n = one.labels(), one.image(), len(one.classes)
         name = f"{one.name}_{n}classes_4zoo.npz"
         label = np.equal(labels[..., None], np.arange(1, n + 1, dtype=np.uint8)).astype(np.uint8)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError
 from maskmill.io.doodler import Trial, colour_map
 from maskmill.studies.coast.ledger import Row, Source, sources
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.timeline import UNLABELLED, counts
 from maskmill.studies.coast.trials import find, name_of, read
 
@@ -81,7 +81,7 @@ class Labelled:
 
 
 def labelled(
-    source: Source, trials: str = "newest", classes: Sequence[str] = (), class_map: ClassMap | None = None
+    source: Source, trials: str = "newest", classes: Sequence[str] = (), remap: Remap | None = None
 ) -> list[Labelled]:
     """The trials of a file, the newest last; with `trials` "all" they are called `NAME_trial1` and so on."""
     if trials not in TRIALS:
@@ -92,12 +92,12 @@ def labelled(
         if trials == "newest" and number < len(found):
             continue
         name = f"{source.name}_trial{number}" if trials == "all" else source.name
-        if class_map is None:
+        if remap is None:
             table = np.arange(len(trial.classes) + 1).astype(np.uint8)
             made.append(Labelled(name, trial, number, trial.classes, table))
         else:
-            table = class_map.table(trial.classes, str(source.path))
-            made.append(Labelled(name, trial, number, class_map.classes, table))
+            table = remap.table(trial.classes, str(source.path))
+            made.append(Labelled(name, trial, number, remap.classes, table))
     return made
 
 

@@ -19,7 +19,7 @@ _MOST_CLASSES = 255
 
 
 @dataclass(frozen=True)
-class ClassMap:
+class Remap:
     """What classes become.
 
     Attributes
@@ -77,7 +77,7 @@ class ClassMap:
         return found if self.unmapped is None else {**found, "unmapped": self.unmapped}
 
 
-def built_in(unmapped: str | None = None) -> ClassMap:
+def built_in(unmapped: str | None = None) -> Remap:
     """The superclasses of Coast Train, for all names of classes that its files have.
 
     Examples
@@ -85,10 +85,10 @@ def built_in(unmapped: str | None = None) -> ClassMap:
     >>> built_in().classes
     ('water', 'whitewater', 'sediment', 'developed', 'vegetation', 'natural_terrain', 'other')
     """
-    return ClassMap(tuple(SUPERCLASSES), dict(ALL), unmapped)
+    return Remap(tuple(SUPERCLASSES), dict(ALL), unmapped)
 
 
-def read_class_map(path: str | Path, unmapped: str | None = None) -> ClassMap:
+def read_remap(path: str | Path, unmapped: str | None = None) -> Remap:
     """A configuration: JSON with `super_classes` (a list, or an object whose keys count) and `aliases`.
 
     `classes` and `direc` of published configurations are not used: each file has its own classes, and a folder of its
@@ -122,7 +122,7 @@ def read_class_map(path: str | Path, unmapped: str | None = None) -> ClassMap:
         for name, new in mapping(content.get("aliases", {}), f"{where}: aliases").items()
     }
     try:
-        return ClassMap(classes, aliases, unmapped)
+        return Remap(classes, aliases, unmapped)
     except ValueError as error:
         raise FormatError(f"{where}: {error}") from None
 

@@ -14,7 +14,7 @@ from maskmill.io.doodler import colour_map
 from maskmill.io.pictures import write_picture
 from maskmill.studies.coast.labelled import find_sources, labelled
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.mapping import Remap
 
 _GAP, _LINE = 8, 22
 
@@ -77,7 +77,7 @@ def show(
     folder: str | Path,
     *,
     trials: str = "newest",
-    class_map: ClassMap | None = None,
+    remap: Remap | None = None,
     classes: Sequence[str] = (),
     processes: int | None = None,
     overwrite: bool = False,
@@ -87,9 +87,9 @@ def show(
     return on_each(
         find_sources(path),
         Path(folder),
-        partial(_show, Path(folder), trials, classes, class_map),
+        partial(_show, Path(folder), trials, classes, remap),
         verb="show",
-        settings={"trials": trials, "classes": list(classes), "class_map": class_map and class_map.to_json()},
+        settings={"trials": trials, "classes": list(classes), "remap": remap and remap.to_json()},
         processes=processes,
         overwrite=overwrite,
         progress=progress,
@@ -97,10 +97,10 @@ def show(
 
 
 def _show(
-    folder: Path, trials: str, classes: Sequence[str], class_map: ClassMap | None, source: Source
+    folder: Path, trials: str, classes: Sequence[str], remap: Remap | None, source: Source
 ) -> list[Row]:
     rows = []
-    for one in labelled(source, trials, classes, class_map):
+    for one in labelled(source, trials, classes, remap):
         labels = one.labels()
         rows.append({**one.row(labels), "files": [f"{one.name}_disp.png"]})
         write_picture(

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from maskmill.io.doodler import coloured, one_hot, write_arrays
 from maskmill.studies.coast.labelled import Labelled, find_sources, labelled
 from maskmill.studies.coast.ledger import Failure, Progress, Report, Row, Source, on_each
-from maskmill.studies.coast.mapping import ClassMap, built_in
+from maskmill.studies.coast.mapping import Remap, built_in
 from maskmill.studies.coast.timeline import unique_names
 
 
 def remap(
     path: str | Path,
     folder: str | Path,
-    class_map: ClassMap | None = None,
+    config: Remap | None = None,
     *,
     classes: Sequence[str] = (),
     processes: int | None = None,
@@ -39,7 +39,7 @@ def remap(
         A result, or a folder with such files or folders of them.
     folder : path
         To write to. Given again after an interruption, it goes on.
-    class_map : ClassMap, optional
+    config : Remap, optional
         By default the superclasses of Coast Train.
     classes : sequence of str
         Names for files that have none.
@@ -63,22 +63,22 @@ def remap(
     >>> [trial.classes[k - 1] for k in trial.labels()[0]]
     ['water', 'whitewater', 'sediment']
     """
-    class_map = class_map or built_in()
+    config = config or built_in()
     folder = Path(folder)
     return on_each(
         find_sources(path),
         folder,
-        partial(_remap, folder, class_map, classes),
+        partial(_remap, folder, config, classes),
         verb="remap",
-        settings={"class_map": class_map.to_json(), "classes": list(classes)},
+        settings={"config": config.to_json(), "classes": list(classes)},
         processes=processes,
         overwrite=overwrite,
         progress=progress,
     )
 
 
-def _remap(folder: Path, class_map: ClassMap, classes: Sequence[str], source: Source) -> list[Row]:
-    found = labelled(source, "all", classes, class_map)
+def _remap(folder: Path, config: Remap, classes: Sequence[str], source: Source) -> list[Row]:
+    found = labelled(source, "all", classes, config)
     out = folder / f"{source.name}.npz"
     write_arrays(out, (pair for one in found for pair in _arrays(one)))
     rows = [one.row(one.labels()) for one in found]
@@ -142,7 +142,7 @@ class Preview:
 
 def preview(
     path: str | Path,
-    class_map: ClassMap | None = None,
+    config: Remap | None = None,
     *,
     classes: Sequence[str] = (),
     progress: Progress | None = None,
@@ -160,7 +160,7 @@ def preview(
     >>> found.merges, found.unmapped
     ({'sediment': ['gravel', 'sand']}, ['ufo'])
     """
-    class_map = class_map or built_in()
+    config = config or built_in()
     found = Preview()
     rows: dict[str, Row] = {}
     lists = set()
@@ -175,14 +175,14 @@ def preview(
             found.files += 1
             lists.add(one.classes)
             for name, shown, n in zip(one.classes, unique_names(one.classes), pixels, strict=True):
-                new = {"class": shown, "becomes": class_map[name], "listed": 0, "files": 0, "pixels": 0}
+                new = {"class": shown, "becomes": config[name], "listed": 0, "files": 0, "pixels": 0}
                 row = rows.setdefault(shown, new)
                 row["listed"] += 1
                 row["files"] += n > 0
                 row["pixels"] += n
         if progress is not None:
             progress(done, len(given), source.path.name)
-    order = [*class_map.classes, None]
+    order = [*config.classes, None]
     found.rows = sorted(rows.values(), key=lambda row: (order.index(row["becomes"]), row["class"]))
     found.lists = len(lists)
     return found

@@ -16,7 +16,7 @@ from maskmill.io.pictures import write_picture
 from maskmill.masks import Masks
 from maskmill.studies.coast.labelled import TRIALS, find_sources, image_of, labelled
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
-from maskmill.studies.coast.mapping import ClassMap
+from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.timeline import unique_names
 from maskmill.studies.coast.trials import name_of, read
 
@@ -31,7 +31,7 @@ def tiles(
     parts: Mapping[str, float] | None = None,
     seed: int = 0,
     trials: str = "newest",
-    class_map: ClassMap | None = None,
+    remap: Remap | None = None,
     classes: Sequence[str] = (),
     processes: int | None = None,
     overwrite: bool = False,
@@ -60,7 +60,7 @@ def tiles(
     seed : int
         Of the shares.
     trials : {"newest", "all"}
-    class_map : ClassMap, optional
+    remap : Remap, optional
         What classes become.
     classes : sequence of str
         Names for files that have none.
@@ -96,7 +96,7 @@ def tiles(
     return on_each(
         given,
         Path(folder),
-        partial(_cut, Path(folder), (size, stride, purity), part_of, (trials, classes, class_map)),
+        partial(_cut, Path(folder), (size, stride, purity), part_of, (trials, classes, remap)),
         verb="tiles",
         settings={
             "size": size,
@@ -106,7 +106,7 @@ def tiles(
             "seed": seed,
             "part_of": part_of,
             "trials": trials,
-            "class_map": class_map and class_map.to_json(),
+            "remap": remap and remap.to_json(),
             "classes": list(classes),
         },
         processes=processes,
@@ -154,14 +154,14 @@ def _cut(
     folder: Path,
     window: tuple[int, int, float],
     part_of: Mapping[str, str],
-    wanted: tuple[str, Sequence[str], ClassMap | None],
+    wanted: tuple[str, Sequence[str], Remap | None],
     source: Source,
 ) -> list[Row]:
     """A row for each trial of a file, and for each tile that was written."""
     size, stride, purity = window
-    trials, classes, class_map = wanted
+    trials, classes, remap = wanted
     rows: list[Row] = []
-    for one in labelled(source, trials, classes, class_map):
+    for one in labelled(source, trials, classes, remap):
         labels, image, names = one.labels(), one.image(), class_folders(one.classes)
         image = image[..., 0] if image.shape[2:] == (1,) else image if image.ndim == 2 else image[..., :3]
         image = image[..., 0] if image.shape[2:] == (2,) else image
