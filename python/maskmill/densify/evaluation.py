@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from maskmill.crf import Trial, search
 from maskmill.densify.blobs import Painted, Split, capped, held_blobs, painted, splits
 from maskmill.densify.columns import SIGMAS, Columns
+from maskmill.densify.legend import Legend
 from maskmill.densify.model import Model
 from maskmill.densify.prediction import predict
 from maskmill.densify.report import Report, Score
@@ -41,7 +42,7 @@ def evaluate(
     gap: int = 0,
     curve: bool = True,
     crf: Mapping[str, Any] | str | None = None,
-    names: Mapping[int, str] | None = None,
+    names: Any = None,
     progress: Progress | None = None,
 ) -> Report:
     """Train and score again and again, each time with other strokes held out.
@@ -120,7 +121,7 @@ def evaluate(
     settings = {"features": list(columns.features), "columns": work.table.shape[1], "classifier": named,
                 "blocks": blocks, "seed": seed, "held_out": held_out, "gap": gap,
                 "per_class": per_class, "sampling_seed": sampling_seed}  # fmt: skip
-    return work.run(blocks, splits, gap, curve, crf, settings, names or {}, progress)
+    return work.run(blocks, splits, gap, curve, crf, settings, Legend.of(names), progress)
 
 
 def _check(blocks: str, count: int, held_out: float, gap: int, crf: Any) -> None:
@@ -159,7 +160,7 @@ class _Work:
         curve: bool,
         crf: Mapping[str, Any] | str | None,
         settings: dict[str, Any],
-        names: Mapping[int, str],
+        legend: Legend,
         progress: Progress | None,
     ) -> Report:
         sizes = [(int(image.shape[0]), int(image.shape[1])) for image in self.images]
@@ -191,7 +192,7 @@ class _Work:
         return Report(
             settings=settings,
             classes=tuple(self.rows.classes.tolist()),
-            names=tuple(names.get(label, str(label)) for label in self.rows.classes.tolist()),
+            legend=legend.with_ids(self.rows.classes.tolist()),
             pixels=tuple(np.bincount(self.whole.target, minlength=len(self.rows.classes)).tolist()),
             blobs=tuple(len(self.whole.blobs_of(k)) for k in range(len(self.rows.classes))),
             scores=tuple(scores),

@@ -17,6 +17,7 @@ from maskmill._files import FormatError, written_whole
 from maskmill.densify._archive import read_arrays
 from maskmill.densify.classifiers import Classifier, Foreign, Layers, Table, from_arrays, softmax
 from maskmill.densify.columns import Columns, Own, own_name
+from maskmill.densify.legend import Legend
 
 VERSION = 1
 
@@ -31,8 +32,8 @@ class Model:
         How pixels are described.
     classes : (L,) int64
         Labels, rising, as they were painted.
-    names : tuple of str
-        Of the classes.
+    legend : Legend
+        Names and colours of the classes.
     classifier : Classifier
         From standardised columns to probabilities.
     mean, scale : (F,) float32
@@ -45,12 +46,17 @@ class Model:
 
     columns: Columns
     classes: NDArray[np.int64]
-    names: tuple[str, ...]
+    legend: Legend
     classifier: Classifier
     mean: Table
     scale: Table
     temperature: float = 1.0
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
+        return tuple(self.legend.name(int(label)) for label in self.classes)
 
     def probabilities(self, table: Table) -> Table:
         """(N, L) float32 probabilities of rows of columns (N, F)."""
@@ -83,7 +89,8 @@ class Model:
             "features": list(self.columns.features),
             "bands": self.columns.bands,
             "sigmas": list(self.columns.sigmas),
-            "names": list(self.names),
+            "names": {str(i): self.legend.names[i] for i in self.legend.ids},
+            "colours": {str(i): list(colour) for i, colour in sorted(self.legend.colours.items())},
             "classifier": {"kind": own.kind, "classes": len(self.classes), **shape},
             "temperature": self.temperature,
         }
@@ -164,15 +171,18 @@ def _model(
     )
     classes = arrays["classes"].astype(np.int64, casting="same_kind")
     mean, scale = (arrays[name].astype(np.float32) for name in ("mean", "scale"))
-    names = tuple(map(str, recipe["names"]))
+    legend = Legend(
+        {int(i): str(name) for i, name in recipe["names"].items()},
+        {int(i): (int(r), int(g), int(b)) for i, (r, g, b) in recipe["colours"].items()},
+    )
     if classes.ndim != 1 or len(classes) < 2 or (np.diff(classes) <= 0).any() or classes[0] < 1:
         raise ValueError("its classes do not rise from 1")
     if mean.ndim != 1 or mean.shape != scale.shape or not (np.isfinite(mean).all() and (scale > 0).all()):
         raise ValueError("its columns cannot be standardised")
-    if len(names) != len(classes) or not 0 < float(recipe["temperature"]) < 1e6:
-        raise ValueError("its names or its temperature cannot be")
+    if not 0 < float(recipe["temperature"]) < 1e6:
+        raise ValueError("its temperature is not above 0")
     said = recipe["classifier"]
     plain = {n.removeprefix("classifier_"): a for n, a in arrays.items() if n.startswith("classifier_")}
     classifier: Any = from_arrays(str(said["kind"]), plain, {**said, "classes": len(classes)})
     classifier.check(len(mean), len(classes))
-    return Model(columns, classes, names, classifier, mean, scale, float(recipe["temperature"]), dict(about))
+    return Model(columns, classes, legend, classifier, mean, scale, float(recipe["temperature"]), dict(about))

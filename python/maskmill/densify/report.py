@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maskmill.densify.legend import Legend
+
 MEASURES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
 """Attributes of `Score`, and what they are called."""
 
@@ -93,7 +95,7 @@ class Report:
         Features, columns, classifier, and what was held out.
     classes : tuple of int
         Labels.
-    names : tuple of str
+    legend : Legend
     pixels, blobs : tuple of int
         What is painted, by class.
     scores : tuple of Score
@@ -109,13 +111,18 @@ class Report:
 
     settings: Mapping[str, Any]
     classes: tuple[int, ...]
-    names: tuple[str, ...]
+    legend: Legend
     pixels: tuple[int, ...]
     blobs: tuple[int, ...]
     scores: tuple[Score, ...]
     random_pixels: Score | None = None
     curve: Mapping[int, list[Score]] = field(default_factory=dict)
     crf: tuple[tuple[Score, Score, dict[str, Any] | None], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes."""
+        return tuple(self.legend.name(label) for label in self.classes)
 
     @property
     def untestable(self) -> tuple[int, ...]:
@@ -182,8 +189,7 @@ class Report:
                 f"  {name:18}{self.mean(measure):.3f} ± {self.spread(measure):.3f}  [{min(each):.3f} - {max(each):.3f}]"
             )
         if self.untestable:
-            named = dict(zip(self.classes, self.names, strict=True))
-            listed = ", ".join(_called(label, named[label]) for label in self.untestable)
+            listed = ", ".join(_called(label, self.legend.name(label)) for label in self.untestable)
             lines.append(f"  not tested, as held-out strokes would leave nothing to learn from: {listed}")
         if self.random_pixels is not None:
             lines.append(f"  random pixels      {self.random_pixels.accuracy:.3f}: {LEAK}")
@@ -230,4 +236,4 @@ def _shown(value: Any) -> str:
 
 
 def _called(label: int, name: str) -> str:
-    return name if name == str(label) else f"{label} {name}"
+    return name if name == f"Label {label}" else f"{label} {name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from maskmill.densify.blobs import Painted, capped, held_blobs, painted, splittable
 from maskmill.densify.classifiers import softmax, train
 from maskmill.densify.columns import SIGMAS, Columns, Own, own_name
+from maskmill.densify.legend import Legend
 from maskmill.densify.model import Model
 
 Features: TypeAlias = "str | Own | Sequence[str | Own]"
@@ -29,7 +31,7 @@ def fit(
     sigmas: Sequence[float] = SIGMAS,
     per_class: int | None = 2000,
     calibrate: bool = False,
-    names: Mapping[int, str] | None = None,
+    names: Any = None,
     seed: int = 0,
 ) -> Model:
     """Learn classes of pixels from strokes painted on one image, or on several.
@@ -57,8 +59,8 @@ def fit(
     calibrate : bool
         Fit a temperature (Guo et al. 2017, arXiv:1706.04599) on held-out blobs: probabilities then say how often they
         are right; labels stay the same.
-    names : mapping, optional
-        Of labels.
+    names : mapping of labels to names, or whatever else `Legend.of` takes, optional
+        With its colours.
     seed : int
         Same seed, same model (with the same version of scikit-learn).
 
@@ -97,20 +99,20 @@ def fit(
     table = columns_of(columns, pictures, rows)
     how = {"classifier": classifier, "seed": seed, "options": options}
     temperature = _temperature(columns, rows, table, how) if calibrate else 1.0
-    model = _trained(columns, rows, table, names or {}, how, temperature)
+    model = _trained(columns, rows, table, Legend.of(names), how, temperature)
     return _with_counts(model, pixels, rows, how)
 
 
 def trained(columns: Columns, rows: Painted, table: NDArray[np.float32], how: Mapping[str, Any]) -> Model:
     """A model of rows whose columns are known; classes that have no row are left out."""
-    return _trained(columns, rows, table, {}, how, 1.0)
+    return _trained(columns, rows, table, Legend({}), how, 1.0)
 
 
 def _trained(
     columns: Columns,
     rows: Painted,
     table: NDArray[np.float32],
-    names: Mapping[int, str],
+    legend: Legend,
     how: Mapping[str, Any],
     temperature: float,
 ) -> Model:
@@ -124,8 +126,7 @@ def _trained(
         how["classifier"], standard, target, seed=int(how["seed"]), options=how["options"], blob=rows.blob
     )
     classes = rows.classes[present]
-    called = tuple(names.get(int(k), str(k)) for k in classes)
-    return Model(columns, classes, called, made, mean, scale, temperature)
+    return Model(columns, classes, legend.with_ids(classes.tolist()), made, mean, scale, temperature)
 
 
 def _with_counts(model: Model, pixels: Painted, rows: Painted, how: Mapping[str, Any]) -> Model:
@@ -145,8 +146,7 @@ def _with_counts(model: Model, pixels: Painted, rows: Painted, how: Mapping[str,
         "seed": int(how["seed"]),
         "versions": {name: _version(name) for name in ("maskmill", "scikit-learn", "numpy")},
     }
-    return Model(model.columns, model.classes, model.names, model.classifier, model.mean, model.scale,
-                 model.temperature, about)  # fmt: skip
+    return replace(model, about=about)
 
 
 def _version(package: str) -> str:
