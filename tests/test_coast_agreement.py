@@ -338,7 +338,7 @@ def test_agreement_verb_with_tables(folder, tmp_path, capsys):
     args = ["coast", "agreement", "--tables", str(table)]
     assert main([*args, "--pairs", str(tmp_path / "pairs.csv")]) == 0
     assert capsys.readouterr().out.startswith("K: 3 pairs; 3 with the same classes")
-    assert main([*args, "--quiet", "--no-plots", "--", str(folder), str(tmp_path / "out")]) == 0
+    assert main([*args, str(folder), str(tmp_path / "out"), "--quiet", "--no-plots"]) == 0
     assert "2 images, 2 pairs" in capsys.readouterr().out
     assert main(["coast", "agreement", str(folder), str(tmp_path / "out"), "--map", "water"]) == 2
     assert main(["coast", "agreement"]) == 2

@@ -131,6 +131,8 @@ def test_no_number_is_nan(tmp_path, absent):
         ("classes_present_integer", "0, two", "a list of whole numbers"),
         ("classes_present_integer", "0,,1", "a list of whole numbers"),
         ("classes_present_integer", "-1", "a list of whole numbers"),
+        ("classes_present_integer", ", ".join(["1"] * 256), "up to 255 numbers"),
+        ("classes_present_array", ", ".join(["'a'"] * 256), "up to 255 names"),
     ],
 )
 def test_bad_cells_are_named(tmp_path, column, cell, expected):

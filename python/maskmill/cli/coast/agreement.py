@@ -53,7 +53,11 @@ def add_parser(steps: Any) -> None:
         help="result files or folders of them, then OUT, the folder",
     )
     p.add_argument(
-        "--tables", type=Path, nargs="+", metavar="CSV", help="record tables that tell who labelled what"
+        "--tables",
+        type=Path,
+        action="append",
+        metavar="CSV",
+        help="record tables that tell who labelled what: a file or a folder; may be repeated",
     )
     p.add_argument("--by", choices=("name", "pixels"), default="name", help="what makes files one image's")
     p.add_argument(
@@ -114,12 +118,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _mapping(options: argparse.Namespace) -> dict[str, str | None] | None:
-    from maskmill.studies.coast.mapping import read_class_map
+    from maskmill.studies.coast.mapping import read_remap
     from maskmill.studies.coast.superclasses import ALL
 
     made: dict[str, str | None] = dict(ALL) if options.superclasses else {}
     if options.config is not None:
-        given = read_class_map(options.config)
+        given = read_remap(options.config)
         made |= {**{name: name for name in given.classes}, **given.aliases}
     for text in options.map:
         name, equals, common = text.rpartition("=")

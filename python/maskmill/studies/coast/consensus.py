@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from maskmill.studies.coast.comparison import Labels, same_size, share
 
-_MOST_ROUNDS = 10_000
+_MOST_ROUNDS = 1000  # it takes some seventy
 _SETTLED = 1e-7
 
 
@@ -50,8 +50,10 @@ class Votes:
 
     def counts(self) -> NDArray[np.int64]:
         """(P, n) votes for each class; none where a labeler has none."""
-        made = (self.patterns[:, :, None] == np.arange(1, self.n + 1)).sum(1)
-        return np.where(self.known[:, None], made, 0)
+        made = np.zeros((len(self.patterns), self.n + 1), np.int64)
+        for said in self.patterns.T:
+            made[np.arange(len(made)), said] += 1
+        return np.where(self.known[:, None], made[:, 1:], 0)
 
     def image(self, values: NDArray[Any]) -> NDArray[Any]:
         """(H, W) of a value for each pattern."""
@@ -151,18 +153,15 @@ def estimate_truth(votes: Votes) -> Truth:
     """
     known = votes.known
     patterns, weights = votes.patterns[known] - 1, votes.weights[known].astype(float)
-    raters, n = votes.patterns.shape[1], votes.n
-    said = np.eye(n)[patterns]  # (P, R, n)
-    p = said.mean(1)
+    p = votes.counts()[known] / max(votes.patterns.shape[1], 1)
     prior = share(weights @ p, weights.sum())
     rounds = 0
     while len(p) and rounds < _MOST_ROUNDS:
         rounds += 1
-        reliability = _reliability(p, said, weights)
         with np.errstate(divide="ignore"):
-            likely = np.log(prior) + np.log(np.nan_to_num(reliability))[
-                np.arange(raters)[None, :, None], np.arange(n)[None, None, :], patterns[:, :, None]
-            ].sum(1)
+            likely = np.log(prior)[None]
+            for said, reliable in zip(patterns.T, _reliability(p, patterns, weights), strict=True):
+                likely = likely + np.log(np.nan_to_num(reliable)).T[said]
         updated = np.exp(likely - likely.max(1, keepdims=True))
         updated /= updated.sum(1, keepdims=True)
         change = float(np.abs(updated - p).max())
@@ -171,14 +170,17 @@ def estimate_truth(votes: Votes) -> Truth:
             break
     labels = np.zeros(len(known), np.uint8)
     labels[known] = p.argmax(1) + 1
-    probabilities = np.zeros((len(known), n))
+    probabilities = np.zeros((len(known), votes.n))
     probabilities[known] = p
-    return Truth(labels, probabilities, _reliability(p, said, weights), rounds)
+    return Truth(labels, probabilities, _reliability(p, patterns, weights), rounds)
 
 
 def _reliability(
-    p: NDArray[np.float64], said: NDArray[np.float64], weights: NDArray[np.float64]
+    p: NDArray[np.float64], patterns: NDArray[np.int64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    together = np.einsum("pa,prb->rab", p * weights[:, None], said)
+    """(R, n, n): of the pixels that are a by `p`, the share that each labeler calls b."""
+    n = p.shape[1]
+    each = (p * weights[:, None]).T
+    together = np.array([[np.bincount(said, of_a, n) for of_a in each] for said in patterns.T])
     made: NDArray[np.float64] = share(together, together.sum(-1, keepdims=True))
     return made

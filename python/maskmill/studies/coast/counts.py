@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -137,28 +138,27 @@ def cooccurrence(records: Table, mapping: Mapping[str, str] | None = None) -> Ta
     Returns
     -------
     Table
-        ``first``, ``second``, ``images`` with both, ``first_images``, ``second_images``, ``iou`` (of the sets of
-        images) and ``lift`` (how many times as often as by chance).
+        Of pairs that some image has: ``first``, ``second``, ``images`` with both, ``first_images``,
+        ``second_images``, ``iou`` (of the sets of images) and ``lift`` (how many times as often as by chance).
     """
     rows = [
         sorted({name if mapping is None else mapping.get(name, NO_SUPERCLASS) for name in names})
         for names in present(records)
     ]
-    names = sorted({name for row in rows for name in row})
-    has = np.array([[name in row for name in names] for row in rows], np.int64).reshape(len(rows), len(names))
-    both, each = has.T @ has, has.sum(0)
+    each = Counter(name for row in rows for name in row)
+    both = Counter(pair for row in rows for pair in combinations(row, 2))
     made = []
-    for i, j in combinations(range(len(names)), 2):
-        n, a, b = int(both[i, j]), int(each[i]), int(each[j])
+    for (first, second), n in sorted(both.items()):
+        a, b = each[first], each[second]
         made.append(
             {
-                "first": names[i],
-                "second": names[j],
+                "first": first,
+                "second": second,
                 "images": n,
                 "first_images": a,
                 "second_images": b,
-                "iou": float(share(n, a + b - n)),
-                "lift": float(share(n * len(rows), a * b)),
+                "iou": n / (a + b - n),
+                "lift": n * len(rows) / (a * b),
             }
         )
     return table(made, ("first", "second", "images", "first_images", "second_images", "iou", "lift"))

@@ -362,11 +362,12 @@ def cooccurrence(found: Statistics, path: Path) -> None:
     table = found.tables["superclass_pairs"]
     there = {*table["first"].tolist(), *table["second"].tolist()}
     names = [n for n in dict.fromkeys([*found.mapping.values(), *sorted(there)]) if n in there]
-    values = np.full((len(names), len(names)), np.nan)
+    values = np.zeros((len(names), len(names)))
+    np.fill_diagonal(values, np.nan)
     for row in table:
         i, j = names.index(row["first"]), names.index(row["second"])
-        values[i, j] = 100 * row["images"] / row["first_images"] if row["first_images"] else np.nan
-        values[j, i] = 100 * row["images"] / row["second_images"] if row["second_images"] else np.nan
+        values[i, j] = 100 * row["images"] / row["first_images"]
+        values[j, i] = 100 * row["images"] / row["second_images"]
     made, panels = figure(1, 1, (7.4, 6))
     panel = panels[0, 0]
     if names:

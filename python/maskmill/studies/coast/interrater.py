@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from maskmill.dataset import Table, objects
 from maskmill.studies.coast.comparison import Comparison, Labels, boundary_f, confusion, mean_of_known, share
-from maskmill.studies.coast.consensus import Votes, estimate_truth, fleiss_kappa, majority, vote
+from maskmill.studies.coast.consensus import Truth, Votes, estimate_truth, fleiss_kappa, majority, vote
 from maskmill.studies.coast.labelers import Labelling, common_space, labellings
 
 MEASURES = ("agreement", "kappa", "mean_iou", "mean_dice")
@@ -38,6 +39,10 @@ class ImageMaps:
     labels: list[Labels]
     votes: Votes
 
+    @cached_property
+    def estimated(self) -> Truth:
+        return estimate_truth(self.votes)
+
     def majority(self) -> Labels:
         """(H, W) uint8: class + 1 that most gave, the lowest of several; 0 where one gave none."""
         return self.votes.image(majority(self.votes)[0])
@@ -48,7 +53,7 @@ class ImageMaps:
 
     def truth(self) -> Labels:
         """(H, W) uint8: class + 1 by `estimate_truth`."""
-        return self.votes.image(estimate_truth(self.votes).labels)
+        return self.votes.image(self.estimated.labels)
 
     def disagreement(self) -> NDArray[np.float64]:
         """(H, W): share of the labelers that are not with the majority; NaN where one gave no class."""
@@ -280,12 +285,11 @@ class _Sums:
 
     def add(self, maps: ImageMaps) -> None:
         votes = maps.votes
-        said = np.eye(self.n + 1)[votes.patterns[votes.known]][:, :, 1:]
-        weights = votes.weights[votes.known].astype(float)
-        given = np.einsum("p,prc->rc", weights, said)
-        truth = estimate_truth(votes)
-        sure = truth.probabilities[votes.known] * weights[:, None]
-        right = np.einsum("pc,prc->rc", sure, said)
+        patterns, weights = votes.patterns[votes.known] - 1, votes.weights[votes.known].astype(float)
+        given = np.array([np.bincount(said, weights, self.n) for said in patterns.T])
+        sure = maps.estimated.probabilities[votes.known] * weights[:, None]
+        found = [sure[np.arange(len(sure)), said] for said in patterns.T]
+        right = [np.bincount(said, own, self.n) for said, own in zip(patterns.T, found, strict=True)]
         for r, name in enumerate(maps.labelers):
             zero = np.zeros(self.n)
             self.own[name] = self.own.get(name, zero) + given[r]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from maskmill.dataset import Table
 from maskmill.studies.coast.geography import BOX
 from maskmill.studies.coast.records import NAMES, present, title
+from maskmill.studies.coast.rules import iso_date
 
 
 def geojson(records: Table) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def geojson(records: Table) -> dict[str, Any]:
                     "record_set": records["record_set"][i],
                     "image": records[NAMES[1]][i],
                     "labeler": int(records["labeler"][i]),
-                    "date": "-".join(f"{records[k][i]:02g}" for k in ("year", "month", "day")),
+                    "date": iso_date([records[name][i] for name in ("year", "month", "day")]),
                     "classes": list(names),
                 },
             }

@@ -47,6 +47,8 @@ NUMBERS = (
 )
 COLUMNS = (*NAMES, *LISTS, *INDICES, *NUMBERS, "CRS")
 
+MAX_CLASSES = 255
+
 _WHOLE = frozenset(["num_classes", "epsg", *DATE, *SIZE])
 _ABSENT = frozenset(["", "nan", "null", "none", "na", "n/a"])
 """What tables have where there is no number, in lower case."""
@@ -198,6 +200,8 @@ def _names(row: Row, name: str) -> tuple[str, ...]:
             raise row.fault(name, "a list of names in quotes such as 'water', 'surf'")
         found.append(said[1] if said[1] is not None else said[2])
         at = said.end()
+    if len(found) > MAX_CLASSES:
+        raise row.fault(name, f"up to {MAX_CLASSES} names")
     return tuple(found)
 
 
@@ -206,7 +210,10 @@ def _indices(row: Row, name: str) -> tuple[int, ...]:
     text = row[name]
     if text and not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text):
         raise row.fault(name, "a list of whole numbers such as 0, 1, 3")
-    return tuple(int(part) for part in text.split(",")) if text else ()
+    found = text.split(",") if text else []
+    if len(found) > MAX_CLASSES:
+        raise row.fault(name, f"up to {MAX_CLASSES} numbers")
+    return tuple(map(int, found))
 
 
 # What the columns tell

@@ -69,10 +69,17 @@ def _date(t: Table) -> Hits:
     written = [tuple(row) for row in np.stack([t["year"], t["month"], t["day"]], 1).tolist()]
     dated = np.array([date is not None for date in named], bool) & np.isfinite(written).all(1)
     wrong = dated & np.array([a != b for a, b in zip(named, written, strict=True)], bool)
-    return Hits(wrong, lambda i: f"{_iso(named[i] or ())} in the name, {_iso(written[i])} in the row", dated)
+    return Hits(
+        wrong, lambda i: f"{iso_date(named[i] or ())} in the name, {iso_date(written[i])} in the row", dated
+    )
 
 
-def _iso(date: Sequence[float]) -> str:
+def iso_date(date: Sequence[float]) -> str:
+    """Year, month and day as text, ? for what is not known.
+
+    >>> iso_date((2018, 6, math.nan))
+    '2018-06-?'
+    """
     return "-".join("?" if math.isnan(part) else f"{int(part):02d}" for part in date)
 
 
