@@ -1,8 +1,11 @@
 #include "kernels/features.hpp"
 
+#include <atomic>
+
 #include "kernels/features_pixel.inl"
 #include "support/parallel.hpp"
 #include "support/simd.hpp"
+#include "support/strided.hpp"
 
 // Strips of rows are computed by themselves, with a halo of two rows on either side for differences of differences. The
 // first pass leaves each plane turned by 90 degrees, (columns, kLanes rows): so both passes add whole lines of a panel,
@@ -12,12 +15,13 @@
 namespace maskmill {
 namespace {
 
-constexpr int64_t kWide = 32;    // doubles in a row of a panel
-constexpr int64_t kLanes = 64;   // rows of a strip, halo included
-constexpr int64_t kBlock = 64;   // columns whose planes are made together
-constexpr int64_t kTile = 1024;  // columns of a task; a multiple of kBlock
-constexpr int64_t kPad = 16;     // elements before the first and behind the last column of planes
-constexpr int64_t kStage = 128 << 10;
+constexpr int64_t kWide = 32;          // doubles in a row of a panel
+constexpr int64_t kLanes = 64;         // rows of a strip, halo included
+constexpr int64_t kBlock = 64;         // columns whose planes are made together
+constexpr int64_t kTile = 1024;        // columns of a task; a multiple of kBlock
+constexpr int64_t kPad = 16;           // elements before the first and behind the last column of planes
+constexpr int64_t kStage = 128 << 10;  // bytes that are put together before they are written
+constexpr int64_t kCached = 1 << 20;   // elements of an output that is written past the cache
 
 // One column of all planes of a block, and what lies beside it.
 template <class S>
@@ -76,12 +80,15 @@ class Bank {
         }
         for (size_t q = 0; q < plan.n_first; ++q) down = std::max(down, plan.radius(plan.first[3 * q + 2]));
         rows_beyond_ = down + halo_;
-        columns_beyond_ = along + halo_;
-        fill_index(row_index_, image.height, rows_beyond_);
-        fill_index(column_index_, image.width, columns_beyond_);
+        columns_beyond_ = along;
+        row_index_.resize(static_cast<size_t>(image.height + 2 * rows_beyond_));
+        for (int64_t y = -rows_beyond_; y < image.height + rows_beyond_; ++y) {
+            row_index_[static_cast<size_t>(y + rows_beyond_)] = within(y, image.height, plan.border);
+        }
         strips_ = (image.height + strip_rows() - 1) / strip_rows();
         blocks_ = (image.width + kBlock - 1) / kBlock;
         tiles_ = (image.width + kTile - 1) / kTile;
+        past_cache_ = image.height * image.width * columns_ > kCached;
         if (out.at != nullptr) sort_requests();
     }
 
@@ -94,6 +101,11 @@ class Bank {
         const auto key = static_cast<size_t>(strip * blocks_ + block);
         return {order_.data() + starts_[key], static_cast<size_t>(starts_[key + 1] - starts_[key])};
     }
+    Range with_halo(Range columns) const {
+        return {std::max<int64_t>(columns.begin - halo_, 0), std::min(columns.end + halo_, image_.width)};
+    }
+    const int64_t* row_index(int64_t y) const { return row_index_.data() + rows_beyond_ + y; }
+    int64_t column_of(int64_t x) const { return within(x, image_.width, plan_.border); }
     // Columns that are looked at for columns begin .. end - 1 of what is made from plane q of the first pass.
     Range reached(size_t q, Range columns) const {
         const int64_t width = image_.width, reach = reach_[q] + halo_;
@@ -111,16 +123,10 @@ class Bank {
     const FeatureOutput& out_;
     int64_t columns_, halo_ = 0, rows_beyond_, columns_beyond_;
     int64_t strips_, blocks_, tiles_;
-    Buffer<int64_t> row_index_, column_index_;  // where rows and columns from -beyond on are found
+    bool past_cache_;
+    Buffer<int64_t> reach_;  // per plane of the first pass, the largest radius along the rows
 
   private:
-    void fill_index(Buffer<int64_t>& index, int64_t n, int64_t beyond) const {
-        index.resize(static_cast<size_t>(n + 2 * beyond));
-        for (int64_t i = -beyond; i < n + beyond; ++i) {
-            index[static_cast<size_t>(i + beyond)] = within(i, n, plan_.border);
-        }
-    }
-
     void sort_requests() {
         const auto key = [this](size_t k) {
             return static_cast<size_t>(out_.at[2 * k] / strip_rows() * blocks_ + out_.at[2 * k + 1] / kBlock);
@@ -135,54 +141,55 @@ class Bank {
         }
     }
 
-    Buffer<int64_t> reach_;           // per plane of the first pass, the largest radius along the rows
+    Buffer<int64_t> row_index_;       // where the rows from -rows_beyond_ on are found
     Buffer<int64_t> starts_, order_;  // requests by strip and block
 };
 
-// One thread's memory, and what it does with a strip.
+// One thread's memory, and what it does with the part of a strip that lies in a tile.
 template <class S>
 class Worker {
   public:
     explicit Worker(const Bank& bank) : bank_(bank), image_(bank.image_), plan_(bank.plan_) {
-        int64_t widest = 0;
-        for (int64_t t = 0; t < bank.tiles_; ++t) {
-            for (size_t q = 0; q < plan_.n_first; ++q) {
-                const Range r = panels(bank_.reached(q, tile_columns(t)));
-                widest = std::max(widest, r.end - r.begin);
-            }
-        }
-        first_step_ = widest * kLanes;
-        plane_step_ = std::min(kBlock + 2 * bank.halo_, image_.width) * kLanes;
-        clear(first_, static_cast<size_t>(first_step_) * plan_.n_first);
-        clear(planes_, static_cast<size_t>(plane_step_) * plan_.n_second + 2 * kPad);
+        const int64_t widest = std::min(kTile + 2 * bank.halo_, image_.width);
+        plane_step_ = widest * kLanes;
+        half_step_ = (widest + 2 * bank.columns_beyond_ + kWide) * kWide;
+        planes_.resize(static_cast<size_t>(plane_step_) * plan_.n_second + 2 * kPad);
+        clear(turned_, static_cast<size_t>(half_step_ * (kLanes / kWide)));
         clear(maps_, static_cast<size_t>(bank.columns_ * kLanes));
-        const int64_t lines = std::max(kLanes + 2 * bank.rows_beyond_, kBlock + 2 * bank.columns_beyond_);
-        panel_.resize(static_cast<size_t>(lines * kWide));
-        turned_.resize(static_cast<size_t>(kLanes * kWide));
-        row_scale_.resize(kLanes);
+        panel_.resize(static_cast<size_t>((kLanes + 2 * bank.rows_beyond_) * kWide));
+        passed_.resize(static_cast<size_t>(2 * kLanes * kWide));
+        row_scale_.resize(kLanes + 2 * kPad);
         const int64_t bytes = bank.columns_ * bank.strip_rows() * static_cast<int64_t>(sizeof(S));
         stage_columns_ = std::clamp<int64_t>(kStage / std::max<int64_t>(bytes, 1), 1, kBlock);
         stage_.resize(static_cast<size_t>(stage_columns_ * bank.columns_ * bank.strip_rows()));
-        starts_.resize(plan_.n_first);
     }
 
     void run(int64_t strip, int64_t tile) {
         strip_ = strip;
+        find_stretches(tile);
+        if (stretches_.size() == 0) return;
         const int64_t begin = strip * bank_.strip_rows();
         rows_ = {begin, std::min(begin + bank_.strip_rows(), image_.height)};
         top_ = begin - bank_.halo_;
         lanes_ = rows_.end - rows_.begin + 2 * bank_.halo_;
-        for (int64_t i = 0; i < kLanes; ++i) {
-            row_scale_.data()[i] = top_ + i <= 0 || top_ + i >= image_.height - 1 ? S{1} : S{0.5};
+        S* row_scale = row_scale_.data() + kPad;
+        for (int64_t i = -1; i <= kLanes; ++i) {
+            row_scale[i] = top_ + i <= 0 || top_ + i >= image_.height - 1 ? S{1} : S{0.5};
         }
-        const Range columns = tile_columns(tile);
-        const Range blocks{columns.begin / kBlock, (columns.end + kBlock - 1) / kBlock};
-        bool any = false;
-        for (int64_t b = blocks.begin; b < blocks.end; ++b) any |= bank_.wanted(strip, b);
-        if (!any) return;
-        for (size_t q = 0; q < plan_.n_first; ++q) first_pass(q, columns, blocks);
-        for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-            if (bank_.wanted(strip, b)) block(b);
+        const Range whole = bank_.with_halo({tile * kTile, std::min((tile + 1) * kTile, image_.width)});
+        FeatureColumn<S> column{planes_.data() + kPad, plane_step_, whole.begin,   0,
+                                image_.width,          top_,        image_.height, row_scale};
+        for (size_t q = 0; q < plan_.n_first; ++q) {
+            turned_begin_ = whole.begin - bank_.reach_[q];
+            first_pass(q, whole);
+            for (size_t p = 0; p < plan_.n_second; ++p) {
+                if (plan_.second[2 * p] == static_cast<int64_t>(q)) second_pass(p, column);
+            }
+        }
+        for (const Range& stretch : stretches_) {
+            for (int64_t x = stretch.begin; x < stretch.end; x += stage_columns_) {
+                maps({x, std::min(x + stage_columns_, stretch.end)}, column);
+            }
         }
     }
 
@@ -192,91 +199,112 @@ class Worker {
         memory.resize(n);
         std::fill_n(memory.data(), n, T{0});
     }
-    Range tile_columns(int64_t tile) const { return {tile * kTile, std::min((tile + 1) * kTile, image_.width)}; }
-    static Range panels(Range r) { return {r.begin / kWide * kWide, (r.end + kWide - 1) / kWide * kWide}; }
     const double* half(int64_t kernel) const { return plan_.weights + plan_.starts[kernel]; }
 
-    // Down the columns, of those that the wanted blocks of a tile reach.
-    void first_pass(size_t q, Range columns, Range blocks) {
-        starts_[q] = panels(bank_.reached(q, columns)).begin;
-        int64_t done = starts_[q];
-        Range last{0, 0};
-        for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+    // Columns of a tile that are wanted, joined where they touch.
+    void find_stretches(int64_t tile) {
+        stretches_.clear();
+        const int64_t last = std::min((tile + 1) * kTile / kBlock, bank_.blocks_);
+        for (int64_t b = tile * kTile / kBlock; b < last; ++b) {
             if (!bank_.wanted(strip_, b)) continue;
-            const Range r = panels(bank_.reached(q, {b * kBlock, std::min((b + 1) * kBlock, image_.width)}));
-            // Mirrored at the right border, a block may reach further to the left than the one before it.
-            if (r.begin < last.begin) done = starts_[q];
-            for (int64_t x = std::max(done, r.begin); x < r.end; x += kWide) first_panel(q, x);
-            last = r;
-            done = std::max(done, r.end);
+            const Range block{b * kBlock, std::min((b + 1) * kBlock, image_.width)};
+            if (stretches_.size() > 0 && stretches_[stretches_.size() - 1].end == block.begin) {
+                stretches_[stretches_.size() - 1].end = block.end;
+            } else {
+                stretches_.push(block);
+            }
         }
+    }
+
+    // Down the columns that the stretches reach, turned, with what lies beyond the image beside it.
+    void first_pass(size_t q, Range whole) {
+        const int64_t end = whole.end + bank_.reach_[q], last = image_.width;
+        const Range inside{std::max<int64_t>(turned_begin_, 0), std::min(end, last)};
+        int64_t done = inside.begin, before = inside.begin;
+        for (const Range& stretch : stretches_) {
+            const Range r = bank_.reached(q, stretch);
+            // Mirrored at the right border, a stretch may reach further to the left than the one before it.
+            if (r.begin < before) done = inside.begin;
+            before = r.begin;
+            done += std::max<int64_t>(r.begin - done, 0) / kWide * kWide;
+            for (; done < r.end; done += kWide) first_panel(q, done);
+        }
+        for (int64_t x = turned_begin_; x < 0; ++x) copy_turned(bank_.column_of(x), x);
+        for (int64_t x = last; x < end; ++x) copy_turned(bank_.column_of(x), x);
     }
 
     void first_panel(size_t q, int64_t x) {
         const int64_t* row = plan_.first + 3 * q;
         const int64_t radius = plan_.radius(row[2]);
         const float* band = image_.data + row[0] * image_.height * image_.width + x;
-        const int64_t* index = bank_.row_index_.data() + bank_.rows_beyond_ + top_ - radius;
-        MASKMILL_DISPATCH(widen, band, image_.width, index, lanes_ + 2 * radius, std::min(kWide, image_.width - x),
-                          row[1] == 2, panel_.data());
-        MASKMILL_DISPATCH(correlate, panel_.data(), lanes_, half(row[2]), radius, plan_.parity[row[2]], turned_.data(),
-                          kWide);
-        S* out = first_.data() + static_cast<int64_t>(q) * first_step_ + (x - starts_[q]) * kLanes;
-        MASKMILL_DISPATCH(transpose, turned_.data(), kWide, lanes_, kWide, out, kLanes);
+        MASKMILL_DISPATCH(widen, band, image_.width, bank_.row_index(top_ - radius), lanes_ + 2 * radius,
+                          std::min(kWide, image_.width - x), row[1] == 2, panel_.data());
+        S *passed = passed_.data(), *turned = passed + kLanes * kWide;
+        MASKMILL_DISPATCH(correlate, panel_.data(), lanes_, half(row[2]), radius, plan_.parity[row[2]], passed, kWide);
+        MASKMILL_DISPATCH(transpose, passed, kWide, lanes_, kWide, turned, kLanes);
+        MASKMILL_DISPATCH(widen_halves, turned, kWide, turned_at(x), half_step_);
     }
 
-    void block(int64_t b) {
-        const Range inner{b * kBlock, std::min((b + 1) * kBlock, image_.width)};
-        const Range outer{std::max<int64_t>(inner.begin - bank_.halo_, 0),
-                          std::min(inner.end + bank_.halo_, image_.width)};
-        FeatureColumn<S> column{planes_.data() + kPad, plane_step_, outer.begin,   inner.begin,
-                                image_.width,          top_,        image_.height, row_scale_.data()};
-        for (size_t p = 0; p < plan_.n_second; ++p) second_pass(p, outer, column);
-        for (int64_t x = inner.begin; x < inner.end; x += stage_columns_) {
-            const Range some{x, std::min(x + stage_columns_, inner.end)};
-            const int64_t row_step = (some.end - some.begin) * bank_.columns_;
-            for (column.x = some.begin; column.x < some.end; ++column.x) {
-                MASKMILL_DISPATCH(column_maps, plan_, column, maps_.data());
-                MASKMILL_DISPATCH(transpose, maps_.data() + bank_.halo_, kLanes, bank_.columns_,
-                                  rows_.end - rows_.begin, stage_.data() + (column.x - some.begin) * bank_.columns_,
-                                  row_step);
+    double* turned_at(int64_t x) { return turned_.data() + (x - turned_begin_) * kWide; }
+    void copy_turned(int64_t from, int64_t to) {
+        for (int64_t h = 0; h < kLanes / kWide; ++h) {
+            std::memcpy(turned_at(to) + h * half_step_, turned_at(from) + h * half_step_, kWide * sizeof(double));
+        }
+    }
+
+    // Along the rows, into a plane.
+    void second_pass(size_t p, const FeatureColumn<S>& column) {
+        const int64_t kernel = plan_.second[2 * p + 1], radius = plan_.radius(kernel);
+        for (const Range& stretch : stretches_) {
+            const Range r = bank_.with_halo(stretch);
+            S* out = planes_.data() + kPad + static_cast<int64_t>(p) * plane_step_ + (r.begin - column.first) * kLanes;
+            for (int64_t lane = 0; lane < lanes_; lane += kWide) {
+                const double* panel = turned_at(r.begin - radius) + lane / kWide * half_step_;
+                MASKMILL_DISPATCH(correlate, panel, r.end - r.begin, half(kernel), radius, plan_.parity[kernel],
+                                  out + lane, kLanes);
             }
-            write(b, some, row_step);
+            if (bank_.halo_ == 0 || (top_ >= 0 && top_ + lanes_ <= image_.height)) continue;
+            for (int64_t x = r.begin; x < r.end; ++x, out += kLanes) column.extend(out);
         }
     }
 
-    // Along the rows, into the planes of a block.
-    void second_pass(size_t p, Range outer, const FeatureColumn<S>& column) {
-        const int64_t q = plan_.second[2 * p], kernel = plan_.second[2 * p + 1], radius = plan_.radius(kernel);
-        const int64_t start = starts_[static_cast<size_t>(q)];
-        const S* from = first_.data() + q * first_step_ - start * kLanes;
-        const int64_t n = outer.end - outer.begin;
-        S* out = planes_.data() + kPad + static_cast<int64_t>(p) * plane_step_;
-        const int64_t* index = bank_.column_index_.data() + bank_.columns_beyond_ + outer.begin - radius;
-        for (int64_t lane = 0; lane < lanes_; lane += kWide) {
-            MASKMILL_DISPATCH(widen, from + lane, kLanes, index, n + 2 * radius, kWide, false, panel_.data());
-            MASKMILL_DISPATCH(correlate, panel_.data(), n, half(kernel), radius, plan_.parity[kernel], out + lane,
-                              kLanes);
+    void maps(Range some, FeatureColumn<S> column) {
+        const int64_t row_step = (some.end - some.begin) * bank_.columns_;
+        S* to = stage_.data();
+        for (column.x = some.begin; column.x < some.end; ++column.x, to += bank_.columns_) {
+            MASKMILL_DISPATCH(column_maps, plan_, column, maps_.data());
+            MASKMILL_DISPATCH(transpose, maps_.data() + bank_.halo_, kLanes, bank_.columns_, rows_.end - rows_.begin,
+                              to, row_step);
         }
-        if (bank_.halo_ == 0 || (rows_.begin > 0 && rows_.end < image_.height)) return;
-        for (int64_t x = 0; x < n; ++x) column.extend(out + x * kLanes);
+        bank_.out_.at == nullptr ? write_all(some, row_step) : write_requested(some, row_step);
     }
 
-    void write(int64_t b, Range some, int64_t row_step) {
+    void write_all(Range some, int64_t row_step) {
         const FeatureOutput& out = bank_.out_;
-        if (out.at == nullptr) {
-            for (int64_t y = rows_.begin; y < rows_.end; ++y) {
-                const S* from = stage_.data() + (y - rows_.begin) * row_step;
-                for (int64_t x = some.begin; x < some.end; ++x, from += bank_.columns_) {
-                    write_pixel(from, y, x, y * image_.width + x);
+        for (int64_t y = rows_.begin; y < rows_.end; ++y) {
+            const S* from = stage_.data() + (y - rows_.begin) * row_step;
+            const int64_t first = y * image_.width + some.begin;
+            if constexpr (sizeof(S) == sizeof(float)) {
+                if (out.floats != nullptr && out.step == bank_.columns_) {
+                    copy_bytes(reinterpret_cast<const uint8_t*>(from), row_step * static_cast<int64_t>(sizeof(S)),
+                               reinterpret_cast<uint8_t*>(out.floats + first * out.step), bank_.past_cache_);
+                    continue;
                 }
             }
-            return;
+            for (int64_t x = some.begin; x < some.end; ++x) {
+                write_pixel(from + (x - some.begin) * bank_.columns_, y, x, first + x - some.begin);
+            }
         }
-        for (const int64_t k : bank_.requests(strip_, b)) {
-            const int64_t y = out.at[2 * k], x = out.at[2 * k + 1];
-            if (x < some.begin || x >= some.end) continue;
-            write_pixel(stage_.data() + (y - rows_.begin) * row_step + (x - some.begin) * bank_.columns_, y, x, k);
+    }
+
+    void write_requested(Range some, int64_t row_step) {
+        for (int64_t b = some.begin / kBlock; b <= (some.end - 1) / kBlock; ++b) {
+            for (const int64_t k : bank_.requests(strip_, b)) {
+                const int64_t y = bank_.out_.at[2 * k], x = bank_.out_.at[2 * k + 1];
+                if (x < some.begin || x >= some.end) continue;
+                const S* from = stage_.data() + (y - rows_.begin) * row_step;
+                write_pixel(from + (x - some.begin) * bank_.columns_, y, x, k);
+            }
         }
     }
 
@@ -300,22 +328,27 @@ class Worker {
     const Bank& bank_;
     const FeatureImage& image_;
     const FeaturePlan& plan_;
-    int64_t first_step_, plane_step_, stage_columns_;
-    int64_t strip_ = 0, top_ = 0, lanes_ = 0;
+    int64_t plane_step_, half_step_, stage_columns_;
+    int64_t strip_ = 0, top_ = 0, lanes_ = 0, turned_begin_ = 0;
     Range rows_{0, 0};
-    Scratch<S> first_, planes_, maps_, stage_, turned_, row_scale_;
-    Scratch<double> panel_;
-    Buffer<int64_t> starts_;  // first column of each plane of the first pass
+    Buffer<Range> stretches_;
+    Scratch<S> planes_, maps_, stage_, passed_, row_scale_;
+    Scratch<double> panel_, turned_;
 };
 
 template <class S>
 void Bank::run() const {
-    parallel_for(static_cast<size_t>(strips_ * tiles_), 1, [&](size_t begin, size_t end) {
+    // A thread's memory costs as much as a strip's work: one for each thread, whatever it gets to do.
+    const auto tasks = static_cast<size_t>(strips_ * tiles_);
+    std::atomic<size_t> next{0};
+    parallel_run(std::min(static_cast<size_t>(thread_count()), tasks), [&](size_t) {
+        size_t task = next++;
+        if (task >= tasks) return;
         Worker<S> worker(*this);
-        for (size_t i = begin; i < end; ++i) {
-            const auto task = static_cast<int64_t>(i);
-            worker.run(task / tiles_, task % tiles_);
+        for (; task < tasks; task = next++) {
+            worker.run(static_cast<int64_t>(task) / tiles_, static_cast<int64_t>(task) % tiles_);
         }
+        copied_past_cache();
     });
 }
 

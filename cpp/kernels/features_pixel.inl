@@ -8,33 +8,17 @@
 namespace maskmill {
 namespace {
 
-// A pixel and its eight neighbours: rows above, here and below, columns left, middle and right.
-struct Neighbours {
-    double al, am, ar, hl, hr, bl, bm, br;
-};
-
-// scipy.ndimage.convolve with [1, 0, -1] (x) [1, 2, 1] / 4, in its order of summation; a quarter is exact.
-template <class S>
-inline S slope_down(const Neighbours& n) {
-    return static_cast<S>(0.25 * (n.br + (2 * n.bm + (n.bl + (((-n.al - 2 * n.am) - n.ar))))));
-}
-
-template <class S>
-inline S slope_right(const Neighbours& n) {
-    return static_cast<S>(0.25 * ((((((-n.al + n.ar) - 2 * n.hl) + 2 * n.hr) - n.bl) + n.br)));
-}
-
 template <class S>
 inline S root(S x) {
     return std::sqrt(x);
 }
 
 template <class S>
-inline S sobel_of(const Neighbours& n) {
-    const S down = slope_down<S>(n), right = slope_right<S>(n);
-    return root(down * down + right * right) / static_cast<S>(1.4142135623730951);
+inline S length_of(S down, S right) {
+    return root(down * down + right * right);
 }
 
+// Half of what the eigenvalues of [[a, b], [b, c]] differ by.
 template <class S>
 inline S half_gap(S a, S b, S c) {
     const S half = (a - c) / 2;
