@@ -11,6 +11,7 @@ import pytest
 
 import maskmill.io
 from doodled import SETTINGS, trial, write_result
+from maskmill import Masks
 from maskmill.cli import main
 from maskmill.io._palette import read_indexed
 from maskmill.io.doodler import colour_map
@@ -193,9 +194,9 @@ class TestLayouts:
         found = read_indexed(tmp_path / "out" / "labels" / "beach_ann.png")
         assert np.array_equal(found, indices(new["label"]))
 
-    def test_coco(self, made, tmp_path):
+    def test_datasets(self, made, tmp_path):
         folder, old, _ = made
-        unpack(folder, tmp_path / "out", parts=["labels"], trials="all", coco=["coco", "panoptic"])
+        unpack(folder, tmp_path / "out", parts=["labels"], trials="all", datasets=["coco", "panoptic", "via"])
         instances = maskmill.io.read(tmp_path / "out" / "instances.json", images=tmp_path / "out")
         assert instances.images["file_name"].tolist() == [
             "images/beach_ann_trial1.png",
@@ -209,6 +210,28 @@ class TestLayouts:
         panoptic = maskmill.io.read(tmp_path / "out" / "panoptic.json")
         assert panoptic.instances["area"].sum() == 2 * 20 * 30 - 15
         assert panoptic.categories["name"].tolist() == CLASSES
+        via = maskmill.io.read(tmp_path / "out" / "via_region_data.json", images=tmp_path / "out")
+        assert via.masks.area.sum() == 2 * 20 * 30 - 15
+
+    def test_geojson(self, made, tmp_path):
+        """Outlines, filled again, are the label; rings go round as RFC 7946 has it."""
+        folder, _, new = made
+        unpack(folder, tmp_path / "out", parts=["geojson"])
+        found = json.loads((tmp_path / "out" / "geojson" / "beach_ann.geojson").read_text())
+        again = np.full((20, 30), 255, np.uint8)
+        for feature in found["features"]:
+            rings = feature["geometry"]["coordinates"]
+            areas = [
+                sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(r, r[1:], strict=False)) / 2
+                for r in rings
+            ]
+            assert areas[0] > 0
+            assert all(area < 0 for area in areas[1:])
+            assert sum(areas) == feature["properties"]["pixels"]
+            mask = Masks.from_polygons([[np.ravel(ring[:-1]) for ring in rings]], (20, 30), rule="even-odd")
+            again[mask.labels() > 0] = feature["properties"]["id"]
+            assert feature["properties"]["class"] == CLASSES[feature["properties"]["id"]]
+        assert np.array_equal(again, indices(new["label"]))
 
 
 class TestManyFiles:
@@ -344,5 +367,13 @@ class TestGeoTiff:
         report = unpack(tmp_path / "in", tmp_path / "out", parts=["geotiff"], records=self.records(tmp_path))
         assert report.rows[0]["files"] == []
         assert "no row of the records" in report.rows[0]["doubts"]
+        write_result(tmp_path / "in" / "beach_ID3.npz", trial(rng, CLASSES))
+        where = {"parts": ["geojson"], "records": self.records(tmp_path)}
+        unpack(tmp_path / "in" / "beach_ID3.npz", tmp_path / "vectors", **where)
+        found = json.loads((tmp_path / "vectors" / "geojson" / "beach_ID3.geojson").read_text())
+        assert found["crs"]["properties"]["name"] == "urn:ogc:def:crs:EPSG::26911"
+        points = np.concatenate([r for one in found["features"] for r in one["geometry"]["coordinates"]])
+        assert (points.min(0) == [300000, 3700000]).all()
+        assert (points.max(0) == [300300, 3700200]).all()
         with pytest.raises(ValueError, match="records must be given for geotiff"):
             unpack(tmp_path / "in", tmp_path / "o2", parts=["geotiff"])

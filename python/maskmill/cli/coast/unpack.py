@@ -24,7 +24,7 @@ examples:
   maskmill coast unpack results/ out/ --what labels --base 1   ids from 1; 0 is no class
   maskmill coast unpack results/ out/ --trials all             NAME_trial1 is the oldest
   maskmill coast unpack results/ out/ --remap default          superclasses of Coast Train
-  maskmill coast unpack results/ out/ --coco coco,panoptic     instances.json, panoptic.json
+  maskmill coast unpack results/ out/ --datasets coco,panoptic,via
   maskmill coast unpack results/ out/ --what geotiff --records tables/
   maskmill coast unpack results/ out/ --layout doodler         NAME.jpg, NAME_label.png, NAME_overlay.png, ...
 
@@ -51,7 +51,7 @@ def add_parser(steps: Any) -> None:
         "--what",
         default="images,labels,overlays,doodles",
         metavar="A,B,...",
-        help="of images, labels, overlays, doodles, masks (one for each class), geotiff; default: the first four",
+        help="of images, labels, overlays, doodles (default), masks (one for each class), geojson, geotiff",
     )
     p.add_argument(
         "--trials", choices=("newest", "all"), default="newest", help="of each file (default: newest)"
@@ -71,7 +71,10 @@ def add_parser(steps: Any) -> None:
     )
     add_remap(p)
     p.add_argument(
-        "--coco", default="", metavar="A,B", help="coco: instances.json; panoptic: panoptic.json and its PNGs"
+        "--datasets",
+        default="",
+        metavar="A,B",
+        help="of all pictures: coco (instances.json), panoptic (panoptic.json and PNGs), via (via_region_data.json)",
     )
     p.add_argument(
         "--records",
@@ -97,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
             bands=options.bands,
             remap=remap_of(options),
             classes=classes_of(options),
-            coco=[form for form in options.coco.split(",") if form],
+            datasets=[form for form in options.datasets.split(",") if form],
             records=options.records,
             processes=options.processes,
             overwrite=options.overwrite,

@@ -17,7 +17,7 @@ eras                            versions of Doodler, and which ones may have mad
 mlp, cleaning                   its classifier, and what it does with labels besides, bit for bit
 labelled                        trials as they are handed on: those that are wanted, with the classes that are wanted
 exports                         `unpack`: pictures, label images, overlays, doodles, COCO
-georeference                    label images where they lie on Earth, as record tables say
+georeference, vectors           label images and outlines where they lie on Earth, as record tables say
 pictures                        `show`: doodles and labels upon the picture, and a legend
 mapping, remapping              `remap`: other classes; the configurations that say which, and what would be done
 tiling, gym                     `tiles`: windows of one class; `npz4gym`: pairs for Segmentation Gym

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from maskmill._files import need, written_whole
 from maskmill.dataset import Dataset, Reference, Table, objects
 from maskmill.io._palette import write_indexed
+from maskmill.io._parse import dump_json
 from maskmill.io._semantic import with_parts
 from maskmill.io._tables import write_table
 from maskmill.io.doodler import read_labels
@@ -36,13 +37,15 @@ from maskmill.studies.coast.labelled import (
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
 from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.pictures import overlay
+from maskmill.studies.coast.vectors import geojson
 
-PARTS = ("images", "labels", "overlays", "doodles", "masks", "geotiff")
-"""What may be written: the picture, its label, the label upon the picture, what was drawn, a mask of each class;
+PARTS = ("images", "labels", "overlays", "doodles", "masks", "geojson", "geotiff")
+"""What may be written: the picture, its label, the label upon the picture, what was drawn, masks of classes, outlines,
 and, with `records`, the label where it lies on Earth."""
 LAYOUTS = ("plain", "doodler")
 BANDS = ("rgb", "tiff")
-COCO = ("coco", "panoptic")
+DATASETS = {"coco": "instances.json", "panoptic": "panoptic.json", "via": "via_region_data.json"}
+"""Files of annotations of all pictures, by their format."""
 
 
 def unpack(
@@ -56,7 +59,7 @@ def unpack(
     bands: str = "rgb",
     remap: Remap | None = None,
     classes: Sequence[str] = (),
-    coco: Sequence[str] = (),
+    datasets: Sequence[str] = (),
     records: str | Path | None = None,
     processes: int | None = None,
     overwrite: bool = False,
@@ -73,9 +76,10 @@ def unpack(
         A result, or a folder with such files or folders of them.
     folder : path
         To write to. Given again after an interruption, it goes on.
-    parts : sequence of {"images", "labels", "overlays", "doodles", "masks", "geotiff"}
+    parts : sequence of {"images", "labels", "overlays", "doodles", "masks", "geojson", "geotiff"}
         `masks` are a PNG of 0 and 255 for each class that occurs. Doodles always have class + 1, and 0 for none.
-        `geotiff` are label images with their place, for files that `records` has.
+        `geojson` are outlines of connected parts. `geotiff` are label images with their place, for files that
+        `records` has.
     trials : {"newest", "all"}
         All are called `NAME_trial1` (the oldest) and so on.
     base : {0, 1}
@@ -90,8 +94,8 @@ def unpack(
         What classes become, such as `mapping.read_remap` reads.
     classes : sequence of str
         Names for files that have none.
-    coco : sequence of {"coco", "panoptic"}
-        Write connected parts of classes as `instances.json`, all pixels as `panoptic.json`, too.
+    datasets : sequence of {"coco", "panoptic", "via"}
+        Write connected parts of classes, of all pictures, as `instances.json`, `panoptic.json`, `via_region_data.json`.
 
     records : path, optional
         Record tables of Coast Train, for `geotiff`. Of a place that its row speaks against (pixels that are not square,
@@ -120,16 +124,16 @@ def unpack(
     """
     for chosen, name, choices in (
         *((part, "parts", PARTS) for part in parts),
-        *((form, "coco", COCO) for form in coco),
+        *((form, "datasets", tuple(DATASETS)) for form in datasets),
         (trials, "trials", TRIALS),
         (layout, "layout", LAYOUTS),
         (bands, "bands", BANDS),
     ):
         if chosen not in choices:
             raise ValueError(f"{name} must be {' or '.join(choices)}, not {chosen!r}")
-    wanted = tuple(part for part in PARTS if part in parts or (coco and part == "images"))
-    if ("geotiff" in wanted) != (records is not None):
-        raise ValueError("records must be given for geotiff, and for nothing else")
+    wanted = tuple(part for part in PARTS if part in parts or (datasets and part == "images"))
+    if records is None and "geotiff" in wanted:
+        raise ValueError("records must be given for geotiff: they say where pictures lie")
     folder, given = Path(folder), find_sources(path)
     places = {} if records is None else read_places(records)
     places = {name: place for name, place in places.items() if name in {source.path.stem for source in given}}
@@ -147,11 +151,10 @@ def unpack(
     legend = classes_table(report.rows, base)
     table = Table({key: objects([row[key] for row in legend]) for key in ("list", "id", "name", "colour")})
     write_table(table, folder / "classes.csv")
-    if coco and report.rows:
+    if datasets and report.rows:
         found = dataset(given, report, trials=trials, classes=classes, remap=remap)
-        for form, file in (("coco", "instances.json"), ("panoptic", "panoptic.json")):
-            if form in coco:
-                write(found, folder / file, form)
+        for form in dict.fromkeys(datasets):
+            write(found, folder / DATASETS[form], form)
     return report
 
 
@@ -204,13 +207,17 @@ def _write(wish: _Wish, one: Labelled) -> Row:
     if "overlays" in wish.parts:
         write_picture(place("overlays", ".png"), overlay(image, labels, n))
     put("doodles", write_indexed, one.doodles(), palette(n, 1))
-    if "geotiff" in wish.parts:
-        row["epsg"], row["doubts"] = None, "no row of the records has its place"
     where = wish.places.get(one.trial.path.stem)
     if where is not None:
         row["epsg"], row["doubts"] = where.epsg, where.doubts(*labels.shape)
+    elif "geotiff" in wish.parts:
+        row["epsg"], row["doubts"] = None, "no row of the records has its place"
+    if where is not None and "geotiff" in wish.parts:
         with written_whole(place("geotiff", ".tif")) as file:
             file.write(geotiff(values(labels, wish.base), colours, where))
+    if "geojson" in wish.parts:
+        with written_whole(place("geojson", ".geojson")) as file:
+            file.write(dump_json(geojson(labels, one.classes, wish.base, where)))
     for k in np.unique(labels[labels > 0]).tolist() if "masks" in wish.parts else ():
         write_picture(
             place("masks", f"_class{k - 1 + wish.base}.png"), (labels == k).astype(np.uint8) * np.uint8(255)
@@ -218,23 +225,16 @@ def _write(wish: _Wish, one: Labelled) -> Row:
     return row
 
 
-_ENDINGS = {
-    "images": "",
-    "labels": "_label",
-    "overlays": "_overlay",
-    "doodles": "_doodles",
-    "masks": "",
-    "geotiff": "_label",
-}
+_ENDINGS = {"labels": "_label", "overlays": "_overlay", "doodles": "_doodles"}
 """Of the names that Doodler's utilities give."""
 
 
 def _file_name(wish: _Wish, part: str, name: str) -> str:
     if wish.layout == "plain":
         return f"{part}/{name}"
-    if wish.remap is None or part in ("doodles", "masks", "geotiff"):
-        return f"{part}/{name}{_ENDINGS[part]}"
-    return f"{part}_remap/{name}{'_remap' if part != 'images' else ''}{_ENDINGS[part]}"
+    if wish.remap is None or part not in ("images", "labels", "overlays"):
+        return f"{part}/{name}{_ENDINGS.get(part, '')}"
+    return f"{part}_remap/{name}{'_remap' if part != 'images' else ''}{_ENDINGS.get(part, '')}"
 
 
 def _write_image(wish: _Wish, image: NDArray[np.uint8], place: Callable[[str, str], Path]) -> None:
