@@ -13,6 +13,7 @@
 #pragma once
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -67,5 +68,16 @@ void rle_bbox(const Rles& masks, double* boxes);
 void rle_check(const Rles& masks);
 // The same pixels with zero runs merged away; throws like rle_check when the runs do not sum to the pixels.
 Runs rle_normalize(const Rles& masks);
+
+// The twins on a GPU: all pointers are the device's. `total` is the number of runs, which only the caller knows without
+// waiting. They wait for the stream to learn the number of runs, or of a mask at fault; area and check do nothing else.
+namespace cuda {
+
+Runs rle_encode(const ImageStack& images, Queue& queue);
+void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_t value, Queue& queue);
+void rle_area(const Rles& masks, uint64_t* area, Queue& queue);
+void rle_bbox(const Rles& masks, int64_t total, double* boxes, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

@@ -1,0 +1,12 @@
+#include "bindings/cuda_register.hpp"
+
+// The module imports without a driver: who wants to compute asks device_count() first.
+#ifdef MASKMILL_CUDA_EMULATED
+PYBIND11_MODULE(_cuda_emulated, m, pybind11::mod_gil_not_used()) {
+#else
+PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
+#endif
+    m.attr("__version__") = MASKMILL_VERSION;
+    maskmill::cuda::register_device(m);
+    maskmill::cuda::register_rle(m);
+}

@@ -1,0 +1,182 @@
+// Arrays on a GPU <-> the kernels' views. An array is anything with __cuda_array_interface__; results are CuPy's, from
+// its pool and on its current stream. In the emulated module (support/cuda_emulated.hpp) the same are NumPy's.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/common.hpp"
+#include "support/cuda_queue.hpp"
+
+namespace maskmill::cuda {
+
+namespace py = pybind11;
+
+#ifdef MASKMILL_CUDA_EMULATED
+constexpr const char* kInterface = "__array_interface__";
+constexpr const char* kLibrary = "numpy";
+#else
+constexpr const char* kInterface = "__cuda_array_interface__";
+constexpr const char* kLibrary = "cupy";
+#endif
+
+inline void require(bool condition, const std::string& message) {
+    if (!condition) throw py::value_error(message);
+}
+
+// What an array says of itself.
+struct View {
+    uint8_t* data;
+    char kind;  // 'b', 'u', 'i', 'f'
+    int itemsize;
+    bool read_only;
+    std::vector<int64_t> shape, strides;  // strides in bytes
+
+    int64_t size() const {
+        int64_t n = 1;
+        for (const int64_t side : shape) n *= side;
+        return n;
+    }
+    bool is_contiguous() const {
+        int64_t step = itemsize;
+        for (size_t d = shape.size(); d-- > 0;) {
+            if (shape[d] != 1 && strides[d] != step) return size() == 0;
+            step *= shape[d];
+        }
+        return true;
+    }
+};
+
+inline View view_of(const py::handle& object, const char* name) {
+    if (!py::hasattr(object, kInterface)) {
+        throw py::type_error(std::string(name) + " must be an array on the GPU, not " +
+                             py::cast<std::string>(py::str(py::type::of(object).attr("__name__"))));
+    }
+    const py::dict about = object.attr(kInterface);
+    const auto type = py::cast<std::string>(about["typestr"]);
+    const auto [address, read_only] = py::cast<std::pair<uintptr_t, bool>>(about["data"]);
+    View view{reinterpret_cast<uint8_t*>(address), type[1], std::stoi(type.substr(2)), read_only, {}, {}};
+    if (type[0] == '>') throw py::type_error(std::string(name) + " must be in native byte order");
+    view.shape = py::cast<std::vector<int64_t>>(about["shape"]);
+    const py::object strides = about.contains("strides") ? py::object(about["strides"]) : py::none();
+    if (!strides.is_none()) {
+        view.strides = py::cast<std::vector<int64_t>>(strides);
+    } else {
+        view.strides.resize(view.shape.size());
+        int64_t step = view.itemsize;
+        for (size_t d = view.shape.size(); d-- > 0; step *= view.shape[d]) view.strides[d] = step;
+    }
+    return view;
+}
+
+// A C-contiguous array of T.
+template <class T>
+View exact_view(const py::handle& object, const char* name) {
+    const View view = view_of(object, name);
+    const char kind = std::is_floating_point_v<T> ? 'f' : std::is_signed_v<T> ? 'i' : 'u';
+    if (view.kind != kind || view.itemsize != static_cast<int>(sizeof(T)) || !view.is_contiguous()) {
+        throw py::type_error(std::string(name) + " must be a C-contiguous array of " +
+                             py::cast<std::string>(py::str(py::dtype::of<T>())));
+    }
+    return view;
+}
+
+// Memory of the library's pool, and the arrays that it becomes.
+class Arrays : public Memory {
+  public:
+    Arrays() : library_(py::module_::import(kLibrary)) {}
+
+    void* take(size_t bytes) override {
+        const py::gil_scoped_acquire gil;
+        py::object array = library_.attr("empty")(py::make_tuple(bytes + 256), "uint8");
+        const View view = view_of(array, "memory");
+        void* const aligned = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(view.data) + 255) / 256 * 256);
+        kept_.emplace(aligned, std::move(array));
+        return aligned;
+    }
+
+    // What was taken, as an array.
+    template <class T>
+    py::object array(const T* data, const std::vector<int64_t>& shape) {
+        const auto found = kept_.find(const_cast<T*>(data));
+        const View view = view_of(found->second, "memory");
+        const auto skip = reinterpret_cast<const uint8_t*>(data) - view.data;
+        size_t n = sizeof(T);
+        for (const int64_t side : shape) n *= static_cast<size_t>(side);
+        const py::slice part(skip, skip + static_cast<py::ssize_t>(n), 1);
+        return found->second[part].attr("view")(py::dtype::of<T>()).attr("reshape")(py::cast(shape));
+    }
+    template <class T>
+    py::tuple arrays(const Ragged<T>& ragged, size_t n) {
+        return py::make_tuple(array(ragged.values, {static_cast<int64_t>(ragged.total)}),
+                              array(ragged.offsets, {static_cast<int64_t>(n) + 1}));
+    }
+
+    void* stream() const {
+#ifdef MASKMILL_CUDA_EMULATED
+        return nullptr;
+#else
+        const py::object current = library_.attr("cuda").attr("get_current_stream")();
+        return reinterpret_cast<void*>(py::cast<uintptr_t>(current.attr("ptr")));
+#endif
+    }
+
+  private:
+    py::module_ library_;
+    std::map<const void*, py::object> kept_;
+};
+
+// kernel(queue, arrays): without the GIL while it launches. `finish(result, arrays)` makes Python's answer.
+template <class Kernel>
+auto launched(Arrays& arrays, Kernel&& kernel) {
+    Queue queue{arrays.stream(), arrays};
+    const py::gil_scoped_release nogil;
+    return kernel(queue);
+}
+
+void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);
+
+// Masks whose counts and offsets are on the device and whose sizes are on the host, as shapes are.
+class DeviceMasks {
+  public:
+    DeviceMasks(const py::handle& counts, const py::handle& offsets) {
+        const View values = exact_view<uint32_t>(counts, "counts"), ends = exact_view<int64_t>(offsets, "offsets");
+        require(values.shape.size() == 1, "counts must be a vector");
+        require(ends.shape.size() == 1 && ends.shape[0] >= 1, "offsets must be a vector of at least one element");
+        total = values.shape[0];
+        rles.counts = reinterpret_cast<const uint32_t*>(values.data);
+        rles.offsets = reinterpret_cast<const int64_t*>(ends.data);
+        rles.n = static_cast<size_t>(ends.shape[0] - 1);
+    }
+    DeviceMasks(const py::handle& counts, const py::handle& offsets, const py::array_t<int64_t, py::array::c_style>& sizes)
+        : DeviceMasks(counts, offsets) {
+        require(sizes.ndim() == 2 && sizes.shape(1) == 2 && static_cast<size_t>(sizes.shape(0)) == rles.n,
+                "sizes must have shape (N, 2), N being the number of masks");
+        host_sizes = sizes.data();
+        for (size_t i = 0; i < 2 * rles.n; ++i) {
+            if (host_sizes[i] < 0 || host_sizes[i] > 0x7fffffff) {
+                throw py::value_error("mask " + std::to_string(i / 2) + ": size " +
+                                      size_text(host_sizes[i / 2 * 2], host_sizes[i / 2 * 2 + 1]) +
+                                      " must be within 0 and 2147483647");
+            }
+        }
+    }
+    // Sends the sizes to the device; call it within `launched`.
+    const Rles& on_device(Queue& queue) {
+        int64_t* const sizes = queue.take<int64_t>(2 * rles.n);
+        copy_sizes(sizes, host_sizes, rles.n, queue);
+        rles.sizes = sizes;
+        return rles;
+    }
+
+    Rles rles;
+    int64_t total = 0;
+    const int64_t* host_sizes = nullptr;
+};
+
+}  // namespace maskmill::cuda

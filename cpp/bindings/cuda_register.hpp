@@ -1,0 +1,11 @@
+// One function per file of the CUDA module's bindings; cuda.cpp calls them all.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace maskmill::cuda {
+
+void register_device(pybind11::module_& m);
+void register_rle(pybind11::module_& m);
+
+}  // namespace maskmill::cuda

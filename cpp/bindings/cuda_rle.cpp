@@ -1,0 +1,85 @@
+#include "bindings/cuda_arrays.hpp"
+#include "bindings/cuda_register.hpp"
+#include "kernels/rle.hpp"
+
+namespace maskmill::cuda {
+namespace {
+
+using HostSizes = const py::array_t<int64_t, py::array::c_style>&;
+
+// Stack is ImageStack or OutputStack: (N, H, W), or (H, W) as one image.
+template <class Stack>
+Stack stack_of(const View& view) {
+    require(view.shape.size() == 2 || view.shape.size() == 3, "array must have shape (N, H, W) or (H, W)");
+    if (view.kind != 'b' && view.kind != 'u' && view.kind != 'i') throw py::type_error("array must be bool or integer");
+    const size_t d = view.shape.size() - 2;
+    Stack s;
+    s.data = view.data;
+    s.itemsize = view.itemsize;
+    s.n = d == 1 ? view.shape[0] : 1;
+    s.step_n = d == 1 ? view.strides[0] : 0;
+    s.height = view.shape[d];
+    s.step_y = view.strides[d];
+    s.width = view.shape[d + 1];
+    s.step_x = view.strides[d + 1];
+    require(s.height <= 0x7fffffff && s.width <= 0x7fffffff, "image sides must be at most 2147483647");
+    return s;
+}
+
+py::tuple encode(const py::object& images) {
+    const auto stack = stack_of<ImageStack>(view_of(images, "images"));
+    Arrays arrays;
+    const Runs runs = launched(arrays, [&](Queue& queue) { return rle_encode(stack, queue); });
+    return arrays.arrays(runs, static_cast<size_t>(stack.n));
+}
+
+void decode(const py::object& counts, const py::object& offsets, HostSizes sizes, const py::object& out, uint8_t value) {
+    DeviceMasks masks(counts, offsets, sizes);
+    const View view = view_of(out, "out");
+    require(!view.read_only, "out must be writeable");
+    const auto stack = stack_of<OutputStack>(view);
+    require(stack.itemsize == 1, "out must have one byte per pixel");
+    require(stack.n == static_cast<int64_t>(masks.rles.n), "out must have one image per mask");
+    for (size_t i = 0; i < masks.rles.n; ++i) {
+        const int64_t height = masks.host_sizes[2 * i], width = masks.host_sizes[2 * i + 1];
+        require(height == stack.height && width == stack.width,
+                "mask " + std::to_string(i) + ": size " + size_text(height, width) + " differs from the output's " +
+                    size_text(stack.height, stack.width));
+    }
+    Arrays arrays;
+    launched(arrays, [&](Queue& queue) { rle_decode(masks.on_device(queue), masks.total, stack, value, queue); });
+}
+
+py::object area(const py::object& counts, const py::object& offsets) {
+    const DeviceMasks masks(counts, offsets);
+    Arrays arrays;
+    const uint64_t* found = launched(arrays, [&](Queue& queue) {
+        uint64_t* const areas = queue.take<uint64_t>(masks.rles.n);
+        rle_area(masks.rles, areas, queue);
+        return areas;
+    });
+    return arrays.array(found, {static_cast<int64_t>(masks.rles.n)});
+}
+
+py::object bbox(const py::object& counts, const py::object& offsets, HostSizes sizes) {
+    DeviceMasks masks(counts, offsets, sizes);
+    Arrays arrays;
+    const double* found = launched(arrays, [&](Queue& queue) {
+        double* const boxes = queue.take<double>(4 * masks.rles.n);
+        rle_bbox(masks.on_device(queue), masks.total, boxes, queue);
+        return boxes;
+    });
+    return arrays.array(found, {static_cast<int64_t>(masks.rles.n), 4});
+}
+
+}  // namespace
+
+void register_rle(py::module_& m) {
+    m.def("rle_encode", encode, py::arg("images"));
+    m.def("rle_decode", decode, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert(), py::arg("out"),
+          py::arg("value") = 1);
+    m.def("rle_area", area, py::arg("counts"), py::arg("offsets"));
+    m.def("rle_bbox", bbox, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert());
+}
+
+}  // namespace maskmill::cuda

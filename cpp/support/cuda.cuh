@@ -1,0 +1,161 @@
+// What kernels for GPUs share: launches, scans, reading back, faults. Compiled by nvcc, or, with MASKMILL_CUDA_EMULATED,
+// as plain C++ that runs on the host (support/cuda_emulated.hpp), so that tests need no GPU.
+//
+// Everything is queued on the stream of the Queue. Only `read` waits for it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "support/common.hpp"
+#include "support/cuda_queue.hpp"
+
+#ifdef MASKMILL_CUDA_EMULATED
+#include "support/cuda_emulated.hpp"
+#else
+#include <cuda_runtime.h>
+
+#include <cub/device/device_scan.cuh>
+#include <thrust/iterator/counting_iterator.h>
+#include <thrust/iterator/transform_iterator.h>
+#endif
+
+#define MASKMILL_HD __host__ __device__ __forceinline__
+
+namespace maskmill::cuda {
+
+constexpr unsigned kThreads = 256;
+
+inline unsigned blocks_for(size_t n, size_t per_block) {
+    const size_t blocks = (n + per_block - 1) / per_block;
+    if (blocks > 0x7fffffff) throw std::runtime_error("more blocks than a GPU takes");
+    return static_cast<unsigned>(blocks);
+}
+
+#ifdef MASKMILL_CUDA_EMULATED
+
+inline void copy_to_host(void* to, const void* from, size_t bytes, Queue&) { std::memcpy(to, from, bytes); }
+inline void copy_to_device(void* to, const void* from, size_t bytes, Queue&) { std::memcpy(to, from, bytes); }
+inline void fill_bytes(void* to, int value, size_t bytes, Queue&) { std::memset(to, value, bytes); }
+
+template <class Kernel, class... Args>
+void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue&, Args... args) {
+    if (blocks.x * blocks.y * blocks.z == 0) return;
+    emulated::run(blocks, threads, shared, [=] { kernel(args...); });
+}
+
+// body(i) for i in [0, n), in any order and at once.
+template <class Body>
+void for_each(Queue&, size_t n, Body body) {
+    for (size_t i = 0; i < n; ++i) body(i);
+}
+
+// out[0] = 0, out[i + 1] = out[i] + of(i).
+template <class T, class Of>
+void scan(Queue&, size_t n, T* out, Of of) {
+    T sum = 0;
+    for (size_t i = 0; i < n; ++i) {
+        const T next = static_cast<T>(of(i));
+        out[i] = sum;
+        sum = static_cast<T>(sum + next);
+    }
+    out[n] = sum;
+}
+
+#define MASKMILL_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(maskmill::cuda::emulated::dynamic_shared())
+
+#else
+
+inline void check(cudaError_t status) {
+    if (status != cudaSuccess) {
+        throw std::runtime_error(std::string("CUDA: ") + cudaGetErrorString(status));
+    }
+}
+
+inline cudaStream_t stream_of(const Queue& queue) { return static_cast<cudaStream_t>(queue.stream); }
+
+// Waits for the stream.
+inline void copy_to_host(void* to, const void* from, size_t bytes, Queue& queue) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(queue)));
+    check(cudaStreamSynchronize(stream_of(queue)));
+}
+// From pageable memory: it may be changed as soon as this returns.
+inline void copy_to_device(void* to, const void* from, size_t bytes, Queue& queue) {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(queue)));
+}
+inline void fill_bytes(void* to, int value, size_t bytes, Queue& queue) {
+    check(cudaMemsetAsync(to, value, bytes, stream_of(queue)));
+}
+
+template <class Kernel, class... Args>
+void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue& queue, Args... args) {
+    if (blocks.x * blocks.y * blocks.z == 0) return;
+    kernel<<<blocks, threads, shared, stream_of(queue)>>>(args...);
+    check(cudaGetLastError());
+}
+
+template <class Body>
+__global__ void __launch_bounds__(kThreads) for_each_kernel(size_t n, Body body) {
+    const size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
+    for (size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step) body(i);
+}
+
+// body(i) for i in [0, n), in any order and at once.
+template <class Body>
+void for_each(Queue& queue, size_t n, Body body) {
+    const size_t blocks = (n + kThreads - 1) / kThreads;
+    launch(for_each_kernel<Body>, dim3(static_cast<unsigned>(blocks < (1u << 20) ? blocks : 1u << 20)), dim3(kThreads), 0,
+           queue, n, body);
+}
+
+template <class T, class Of>
+struct Term {
+    Of of;
+    __device__ __forceinline__ T operator()(size_t i) const { return static_cast<T>(of(i)); }
+};
+
+// out[0] = 0, out[i + 1] = out[i] + of(i).
+template <class T, class Of>
+void scan(Queue& queue, size_t n, T* out, Of of) {
+    fill_bytes(out, 0, sizeof(T), queue);
+    if (n == 0) return;
+    const auto terms = thrust::make_transform_iterator(thrust::counting_iterator<size_t>(0), Term<T, Of>{of});
+    size_t bytes = 0;
+    check(cub::DeviceScan::InclusiveSum(nullptr, bytes, terms, out + 1, static_cast<int64_t>(n), stream_of(queue)));
+    void* const scratch = queue.memory.take(bytes + 1);
+    check(cub::DeviceScan::InclusiveSum(scratch, bytes, terms, out + 1, static_cast<int64_t>(n), stream_of(queue)));
+}
+
+#define MASKMILL_DYNAMIC_SHARED(T, name)                                  \
+    extern __shared__ __align__(256) unsigned char name##_bytes[];        \
+    T* const name = reinterpret_cast<T*>(name##_bytes)
+
+#endif
+
+// One value from the device. Waits for the stream.
+template <class T>
+T read(const T* from, Queue& queue) {
+    T value;
+    copy_to_host(&value, from, sizeof(T), queue);
+    return value;
+}
+
+// The lowest item that a kernel finds fault with; the host asks once, when it waits anyway.
+class Faults {
+  public:
+    explicit Faults(Queue& queue) : lowest_(queue.take<unsigned long long>(1)) {
+        fill_bytes(lowest_, 0xff, sizeof(*lowest_), queue);
+    }
+    unsigned long long* word() const { return lowest_; }
+    // The item, or kNone. Waits for the stream.
+    uint64_t lowest(Queue& queue) const { return read(lowest_, queue); }
+    static constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+
+  private:
+    unsigned long long* lowest_;
+};
+
+}  // namespace maskmill::cuda

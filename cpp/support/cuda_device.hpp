@@ -1,0 +1,26 @@
+// What there is to compute on.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "support/cuda_queue.hpp"
+
+namespace maskmill::cuda {
+
+struct Device {
+    std::string name;
+    int major, minor;  // compute capability
+    size_t bytes;      // of memory
+};
+
+// Throws std::runtime_error with the reason if the driver cannot say.
+std::vector<Device> devices();
+
+// Version of the runtime that was compiled in, and of the driver's (0 without one), as 13000 for 13.0.
+int runtime_version();
+int driver_version();
+
+void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);
+
+}  // namespace maskmill::cuda
