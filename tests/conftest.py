@@ -21,7 +21,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("steady", derandomize="MASKMILL_RANDOM" not in os.environ)
 hypothesis.settings.load_profile("steady")
 
-BACKENDS = ("cpp", "numba")
+BACKENDS = ("cpp", "numba", "cuda-emulated")
 
 
 def pytest_collection_finish() -> None:
@@ -33,21 +33,38 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     """Every kernel test runs once per backend; all must give the same bits."""
+    if request.param == "cuda-emulated":
+        pytest.skip("the GPU's kernels take arrays of their own: tests/test_cuda.py")
     reason = _backend.why_missing(request.param)
     if reason is not None:
         pytest.skip(reason)
     return str(request.param)
 
 
-@pytest.fixture
-def kernels(backend: str):
-    return _backend.kernels(backend)
+class Emulated:
+    """The kernels for GPUs as the host runs them, on NumPy's arrays. Tests of others are skipped."""
+
+    def __getattr__(self, name: str) -> Any:
+        module = pytest.importorskip("maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED")
+        if not hasattr(module, name):
+            pytest.skip(f"{name} has no twin on the GPU")
+        return getattr(module, name)
+
+
+@pytest.fixture(params=BACKENDS)
+def kernels(request: pytest.FixtureRequest):
+    if request.param == "cuda-emulated":
+        return Emulated()
+    reason = _backend.why_missing(request.param)
+    if reason is not None:
+        pytest.skip(reason)
+    return _backend.kernels(request.param)
 
 
 @pytest.fixture
 def both() -> tuple[Any, Any]:
     """Both backends, to be compared with each other."""
-    missing = [reason for reason in map(_backend.why_missing, BACKENDS) if reason]
+    missing = [reason for reason in map(_backend.why_missing, ("cpp", "numba")) if reason]
     if missing:
         pytest.skip(missing[0])
     return _backend.kernels("cpp"), _backend.kernels("numba")

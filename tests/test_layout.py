@@ -126,6 +126,7 @@ def test_kernels_keep_to_their_arguments(path):
 
 LEVELS = [
     {"_version", "_files", "_jobs", "_pickles", "_numba"},
+    {"_device"},
     {"_backend"},
     {"_check", "_images"},
     {"polygons", "_hash_profile"},

@@ -19,11 +19,19 @@ namespace py = pybind11;
 
 #ifdef MASKMILL_CUDA_EMULATED
 constexpr const char* kInterface = "__array_interface__";
-constexpr const char* kLibrary = "numpy";
 #else
 constexpr const char* kInterface = "__cuda_array_interface__";
-constexpr const char* kLibrary = "cupy";
 #endif
+
+// Whose arrays results are: of a module with empty(shape, dtype), "cupy". Tests of the emulated module choose another.
+inline std::string& library_name() {
+#ifdef MASKMILL_CUDA_EMULATED
+    static std::string name = "numpy";
+#else
+    static std::string name = "cupy";
+#endif
+    return name;
+}
 
 inline void require(bool condition, const std::string& message) {
     if (!condition) throw py::value_error(message);
@@ -53,11 +61,12 @@ struct View {
 };
 
 inline View view_of(const py::handle& object, const char* name) {
-    if (!py::hasattr(object, kInterface)) {
+    const bool cuda = py::hasattr(object, "__cuda_array_interface__");
+    if (!cuda && !py::hasattr(object, kInterface)) {
         throw py::type_error(std::string(name) + " must be an array on the GPU, not " +
                              py::cast<std::string>(py::str(py::type::of(object).attr("__name__"))));
     }
-    const py::dict about = object.attr(kInterface);
+    const py::dict about = object.attr(cuda ? "__cuda_array_interface__" : kInterface);
     const auto type = py::cast<std::string>(about["typestr"]);
     const auto [address, read_only] = py::cast<std::pair<uintptr_t, bool>>(about["data"]);
     View view{reinterpret_cast<uint8_t*>(address), type[1], std::stoi(type.substr(2)), read_only, {}, {}};
@@ -89,7 +98,7 @@ View exact_view(const py::handle& object, const char* name) {
 // Memory of the library's pool, and the arrays that it becomes.
 class Arrays : public Memory {
   public:
-    Arrays() : library_(py::module_::import(kLibrary)) {}
+    Arrays() : library_(py::module_::import(library_name().c_str())) {}
 
     void* take(size_t bytes) override {
         const py::gil_scoped_acquire gil;

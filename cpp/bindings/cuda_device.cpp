@@ -1,7 +1,6 @@
 #include "support/cuda_device.hpp"
 
-#include <pybind11/stl.h>
-
+#include "bindings/cuda_arrays.hpp"
 #include "bindings/cuda_register.hpp"
 
 namespace py = pybind11;
@@ -17,6 +16,9 @@ void register_device(py::module_& m) {
         }
         return found;
     });
+#ifdef MASKMILL_CUDA_EMULATED
+    m.def("set_library", [](const std::string& name) { library_name() = name; }, py::arg("name"));
+#endif
     m.def("runtime_version", runtime_version);
     m.def("driver_version", driver_version);
 }

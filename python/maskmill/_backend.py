@@ -1,4 +1,4 @@
-"""The one place that chooses who computes: `_core` (C++), `_numba` (readable twins) or, later, `_cuda`."""
+"""The one place that chooses who computes: `_core` (C++), `_cuda` (GPU) or `_numba` (readable twins)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
-NAMES = ("cpp", "numba")
+from maskmill._device import is_on_gpu
+
+NAMES = ("cpp", "cuda", "numba")
 
 _INSTALL = {
     "cpp": "this maskmill was built without its C++ core; reinstall it without MASKMILL_PURE, on a machine with a C++ "
     "compiler or from a wheel",
+    "cuda": "computing on a GPU needs a maskmill that was built where there is a CUDA compiler (nvcc 12.0 or newer), an "
+    "NVIDIA GPU with its driver, and CuPy (pip install 'maskmill[cuda]')",
     "numba": "numba is not installed; run: pip install 'maskmill[numba]'",
 }
 
@@ -27,10 +31,35 @@ class BackendError(ImportError):
 
 @cache
 def _import(name: str) -> Any:
+    if name == "cuda":
+        return _cuda()
     module = importlib.import_module({"cpp": "maskmill._core", "numba": "maskmill._numba"}[name])
     if name == "cpp" and (threads := threads_asked()) is not None:
         module.set_thread_count(threads)
     return module
+
+
+def _cuda() -> Any:
+    module = importlib.import_module("maskmill._cuda")
+    if not module.device_count():
+        raise ImportError("no CUDA device")
+    importlib.import_module("cupy")
+    return _OnGpu(module)
+
+
+class _OnGpu:
+    """The kernels that have a twin on the GPU. Of others it says so, and what to do."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._module, name)
+        except AttributeError:
+            raise BackendError(
+                f"{name} has no twin on the GPU; bring the arrays to the host first: masks.to('cpu'), array.get()"
+            ) from None
 
 
 def threads_asked() -> int | None:
@@ -100,22 +129,32 @@ def use_backend(name: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def kernels(backend: str | None = None) -> Any:
-    """The module that holds the kernels of `backend`.
+def kernels(backend: str | None = None, *values: Any) -> Any:
+    """The module that holds the kernels of `backend`, to compute with `values`.
 
-    By default that of the innermost `use_backend`, else of the variable MASKMILL_BACKEND (as it is when first
-    needed), else C++.
+    By default the GPU's if one of the values is on a GPU, that of the innermost `use_backend`, of the variable
+    MASKMILL_BACKEND (as it is when first needed), else C++. What is on the host is never moved to a GPU.
 
     Raises
     ------
     ValueError
-        If the name is not known.
+        If the name is not known, or values are elsewhere.
     BackendError
         If the backend was named and is missing.
     """
     name = backend or _chosen.get()
+    if values:
+        name = _where(name, any(map(is_on_gpu, values)))
     found = _loaded.get(name)
     return _load(name) if found is None else found
+
+
+def _where(name: str | None, on_gpu: bool) -> str | None:
+    if on_gpu and name not in (None, "cuda"):
+        raise ValueError(f"arrays on a GPU need backend 'cuda', not {name!r}; array.get() brings them to the host")
+    if not on_gpu and name == "cuda":
+        raise ValueError("backend 'cuda' takes arrays on a GPU; cupy.asarray(array) and masks.to('cuda') bring them there")
+    return "cuda" if on_gpu else name
 
 
 _loaded: dict[str | None, Any] = {}

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from maskmill._device import as_cupy, cupy, is_on_gpu
+
 Runs: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64]]
 """Masks as counts and offsets."""
 Masks: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
@@ -56,6 +58,8 @@ def integers(value: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[Any]:
     """A C-contiguous array of `dtype` with the same integers, or TypeError / ValueError."""
     if _fits(value, dtype):
         return value  # type: ignore[return-value]
+    if is_on_gpu(value):
+        return _integers_on_gpu(value, dtype, name)
     array = np.asarray(value)
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)
@@ -65,6 +69,16 @@ def integers(value: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[Any]:
     if out.dtype != array.dtype and not np.array_equal(out, array):
         raise ValueError(f"{name} must fit {np.dtype(dtype)}")
     return out
+
+
+def _integers_on_gpu(value: Any, dtype: DTypeLike, name: str) -> Any:
+    """As `integers`, where they are. A wider type is not narrowed: whether its numbers fit would be known late."""
+    array = as_cupy(value)
+    if array.dtype.kind not in "bui":
+        raise TypeError(f"{name} must be integers, not {array.dtype}")
+    if not np.can_cast(array.dtype, dtype):
+        raise TypeError(f"{name} must be {np.dtype(dtype)} on a GPU, not {array.dtype}")
+    return cupy().ascontiguousarray(array, dtype=dtype)
 
 
 def floats(value: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:

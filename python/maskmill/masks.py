@@ -23,6 +23,7 @@ from maskmill import (
     vectorize,
 )
 from maskmill import polygons as polygons_
+from maskmill._device import is_on_gpu, to_gpu, to_host
 from maskmill.polygons import Polygons
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class Masks:
         self._set(runs.view(), bounds.view(), size.view())
 
     def _set(self, counts: NDArray[np.uint32], offsets: NDArray[np.int64], sizes: NDArray[np.int64]) -> None:
-        counts.flags.writeable = offsets.flags.writeable = sizes.flags.writeable = False
+        sizes.flags.writeable = False
+        if type(counts) is np.ndarray:  # CuPy's arrays cannot be protected
+            counts.flags.writeable = offsets.flags.writeable = False
         set_ = object.__setattr__
         set_(self, "counts", counts)
         set_(self, "offsets", offsets)
@@ -96,6 +99,25 @@ class Masks:
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("Masks are immutable")
+
+    # On the host, or on a GPU
+
+    @property
+    def device(self) -> str:
+        """Where counts and offsets are: "cpu" or "cuda". Sizes are on the host, as shapes are."""
+        return "cuda" if is_on_gpu(self.counts) else "cpu"
+
+    def to(self, device: str) -> Masks:
+        """The same masks on a "cuda" device (CuPy's current one) or on the "cpu"; themselves if they are there.
+
+        Methods of masks on a GPU compute there and give CuPy arrays. Those without a twin there say so.
+        """
+        if device not in ("cpu", "cuda"):
+            raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+        if device == self.device:
+            return self
+        move = to_gpu if device == "cuda" else to_host
+        return Masks._of(move(self.counts), move(self.offsets), self.sizes)
 
     # Making masks
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import as_cupy, cupy, is_on_gpu
 
 __all__ = [
     "area",
@@ -35,7 +36,7 @@ _ORDERS = {"NHW": 0, "HWN": 1}
 
 
 def _images(array: ArrayLike, name: str) -> NDArray[Any]:
-    out = np.asarray(array)
+    out = as_cupy(array) if is_on_gpu(array) else np.asarray(array)
     if out.dtype.kind not in "bui":
         hint = "; compare first, as in array > 0.5" if out.dtype.kind == "f" else ""
         raise TypeError(f"{name} must be bool or integer, not {out.dtype}{hint}")
@@ -50,7 +51,8 @@ def encode(
     Parameters
     ----------
     images : array_like, (N, H, W), or (H, W, N) with order="HWN", or (H, W)
-        bool or any integer type, in C or Fortran order or strided: nothing is copied.
+        bool or any integer type, in C or Fortran order or strided: nothing is copied. On a GPU, so are counts and
+        offsets.
     order : {"NHW", "HWN"}
         Which axis of a 3-D array counts masks.
 
@@ -69,8 +71,8 @@ def encode(
     if array.ndim not in (2, 3):
         raise ValueError(f"images must be 2-D or 3-D, not {array.ndim}-D")
     if _check.choice(order, "order", _ORDERS) and array.ndim == 3:
-        array = np.moveaxis(array, 2, 0)
-    counts, offsets = kernels(backend).rle_encode(array)
+        array = array.transpose(2, 0, 1)
+    counts, offsets = kernels(backend, array).rle_encode(array)
     return counts, offsets, _check.same_size(array.shape[-2:], len(offsets) - 1)
 
 
@@ -107,12 +109,13 @@ def decode(
                 f"masks must be of one size to be decoded together: mask 0 is {tuple(sizes[0].tolist())}, "
                 f"mask {other} is {tuple(sizes[other].tolist())}"
             )
-        out = np.empty((n, w, h), np.uint8).transpose(0, 2, 1)
+        empty = cupy().empty if is_on_gpu(counts) else np.empty
+        out = empty((n, w, h), np.uint8).transpose(0, 2, 1)
     elif out.ndim != 3:
         raise ValueError(f"out must have shape (N, H, W), not {out.shape}")
     if not 0 <= value <= 255:
         raise ValueError(f"value must be 0 to 255, not {value}")
-    kernels(backend).rle_decode(counts, offsets, sizes, out, value)
+    kernels(backend, counts, out).rle_decode(counts, offsets, sizes, out, value)
     return out
 
 
@@ -188,7 +191,7 @@ def from_strings(
 
 def area(counts: ArrayLike, offsets: ArrayLike, *, backend: str | None = None) -> NDArray[np.uint64]:
     """Foreground pixels of each mask, (N,) uint64."""
-    out: NDArray[np.uint64] = _check.on_runs(kernels(backend).rle_area, counts, offsets)
+    out: NDArray[np.uint64] = _check.on_runs(kernels(backend, counts).rle_area, counts, offsets)
     return out
 
 
@@ -196,7 +199,7 @@ def bbox(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> NDArray[np.float64]:
     """Boxes of the foreground as (N, 4) float64: x, y, width, height in pixels; zeros for empty masks."""
-    out: NDArray[np.float64] = _check.on_masks(kernels(backend).rle_bbox, counts, offsets, sizes)
+    out: NDArray[np.float64] = _check.on_masks(kernels(backend, counts).rle_bbox, counts, offsets, sizes)
     return out
 
 

@@ -1,0 +1,103 @@
+"""As much of CuPy as maskmill uses, in the memory of the host: `pretended` lets the emulated kernels run behind it.
+
+Like CuPy's, its arrays are not made NumPy's unasked: code that would do so fails here as it would on a GPU.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maskmill import _backend
+
+__all__ = ["ascontiguousarray", "asarray", "empty", "from_dlpack", "ndarray", "pretended"]
+
+
+class ndarray:  # noqa: N801  # as CuPy calls it
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {**self._array.__array_interface__, "version": 3, "stream": None}
+
+    def __array__(self, *arguments: Any, **options: Any) -> Any:
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __getattr__(self, name: str) -> Any:
+        return _wrapped(getattr(self._array, name))
+
+    def __getitem__(self, key: Any) -> Any:
+        return _wrapped(self._array[_plain(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._array[_plain(key)] = _plain(value)
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def get(self) -> np.ndarray:
+        return self._array.copy()
+
+
+def _operator(name: str) -> Any:
+    def operate(self: ndarray, *others: Any) -> Any:
+        return _wrapped(getattr(self._array, name)(*map(_plain, others)))
+
+    return operate
+
+
+for _name in "add sub mul truediv floordiv mod neg eq ne lt le gt ge and or xor invert rsub radd rmul".split():
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value._array if isinstance(value, ndarray) else value
+
+
+def _wrapped(value: Any) -> Any:
+    if callable(value):
+        return lambda *arguments, **options: _wrapped(value(*map(_plain, arguments), **options))
+    return ndarray(value) if isinstance(value, np.ndarray | np.generic) else value
+
+
+def empty(shape: Any, dtype: Any = float) -> ndarray:
+    return ndarray(np.empty(shape, dtype))
+
+
+def asarray(value: Any, dtype: Any = None) -> ndarray:
+    return ndarray(np.array(_plain(value), dtype))
+
+
+def ascontiguousarray(value: Any, dtype: Any = None) -> ndarray:
+    return ndarray(np.ascontiguousarray(_plain(value), dtype))
+
+
+def from_dlpack(value: Any) -> ndarray:
+    return asarray(value)
+
+
+def __getattr__(name: str) -> Any:
+    return _wrapped(getattr(np, name))
+
+
+@contextmanager
+def pretended() -> Iterator[Any]:
+    """Within the block, there is a GPU: `cupy` is this module, and the kernels are the emulated ones."""
+    emulated = pytest.importorskip("maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED=ON")
+    this = sys.modules[__name__]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "cupy", this)
+        patch.setitem(_backend._loaded, "cuda", _backend._OnGpu(emulated))
+        emulated.set_library(__name__)
+        try:
+            yield this
+        finally:
+            emulated.set_library("numpy")
