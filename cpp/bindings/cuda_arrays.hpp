@@ -45,6 +45,10 @@ struct View {
     bool read_only;
     std::vector<int64_t> shape, strides;  // strides in bytes
 
+    std::string dtype_name() const {
+        const std::string type(1, kind);
+        return py::cast<std::string>(py::str(py::dtype(type + std::to_string(itemsize))));
+    }
     int64_t size() const {
         int64_t n = 1;
         for (const int64_t side : shape) n *= side;

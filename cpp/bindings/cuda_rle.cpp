@@ -11,7 +11,9 @@ using HostSizes = const py::array_t<int64_t, py::array::c_style>&;
 template <class Stack>
 Stack stack_of(const View& view) {
     require(view.shape.size() == 2 || view.shape.size() == 3, "array must have shape (N, H, W) or (H, W)");
-    if (view.kind != 'b' && view.kind != 'u' && view.kind != 'i') throw py::type_error("array must be bool or integer");
+    if (view.kind != 'b' && view.kind != 'u' && view.kind != 'i') {
+        throw py::type_error("array must be bool or integer, not " + view.dtype_name());
+    }
     const size_t d = view.shape.size() - 2;
     Stack s;
     s.data = view.data;
@@ -55,7 +57,7 @@ py::object area(const py::object& counts, const py::object& offsets) {
     Arrays arrays;
     const uint64_t* found = launched(arrays, [&](Queue& queue) {
         uint64_t* const areas = queue.take<uint64_t>(masks.rles.n);
-        rle_area(masks.rles, areas, queue);
+        rle_area(masks.rles, masks.total, areas, queue);
         return areas;
     });
     return arrays.array(found, {static_cast<int64_t>(masks.rles.n)});

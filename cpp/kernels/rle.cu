@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "kernels/rle.hpp"
 #include "kernels/rle_device.inl"
 #include "support/runs.hpp"
@@ -26,31 +24,50 @@ MASKMILL_HD MaskRuns runs_of(const int64_t* offsets, const uint64_t* ends, size_
     return {offsets[i], offsets[i + 1], ends[offsets[i]]};
 }
 
+enum FaultKind : unsigned { kOffsets = 1, kSum = 2 };
+
+// Notes offsets that lead out of the counts, on which nothing else may rely.
+void check_offsets(const Rles& masks, int64_t total, const Faults& faults, Queue& queue) {
+    const int64_t* const offsets = masks.offsets;
+    FaultWord* const word = faults.word();
+    for_each(queue, masks.n, [=] __device__(size_t i) {
+        if (offsets[i] < 0 || offsets[i] > offsets[i + 1] || offsets[i + 1] > total) note_fault(word, kOffsets, i);
+    });
+}
+
 // Notes masks whose runs do not sum to their pixels.
-void check_sums(const Rles& masks, const uint64_t* ends, Faults& faults, Queue& queue) {
+void check_sums(const Rles& masks, const uint64_t* ends, const Faults& faults, Queue& queue) {
     const int64_t* const offsets = masks.offsets;
     const int64_t* const sizes = masks.sizes;
-    unsigned long long* const lowest = faults.word();
+    FaultWord* const word = faults.word();
     for_each(queue, masks.n, [=] __device__(size_t i) {
+        if (*word < fault_code(kSum, 0)) return;
         const uint64_t sum = ends[offsets[i + 1]] - ends[offsets[i]];
         if (sum != static_cast<uint64_t>(sizes[2 * i]) * static_cast<uint64_t>(sizes[2 * i + 1])) {
-            atomicMin(lowest, static_cast<unsigned long long>(i));
+            note_fault(word, kSum, i);
         }
     });
 }
 
-[[noreturn]] void fail_sum(const Rles& masks, const uint64_t* ends, uint64_t i, Queue& queue) {
-    const int64_t begin = read(masks.offsets + i, queue), end = read(masks.offsets + i + 1, queue);
+// Raises what the kernels found. Waits for the stream.
+void raise(const Faults& faults, const Rles& masks, const uint64_t* ends, Queue& queue) {
+    const Fault fault = faults.lowest(queue);
+    if (fault.kind == kOffsets) {
+        throw std::invalid_argument("offsets must rise from 0 or more to the number of values or less");
+    }
+    if (fault.kind != kSum) return;
+    const int64_t begin = read(masks.offsets + fault.item, queue), end = read(masks.offsets + fault.item + 1, queue);
     const uint64_t sum = read(ends + end, queue) - read(ends + begin, queue);
-    const int64_t height = read(masks.sizes + 2 * i, queue), width = read(masks.sizes + 2 * i + 1, queue);
-    fail_mask(i, "runs sum to " + std::to_string(sum) + ", image has " +
-                     std::to_string(static_cast<uint64_t>(height) * static_cast<uint64_t>(width)) + " pixels");
+    const int64_t height = read(masks.sizes + 2 * fault.item, queue), width = read(masks.sizes + 2 * fault.item + 1, queue);
+    fail_mask(fault.item, "runs sum to " + std::to_string(sum) + ", image has " +
+                              std::to_string(static_cast<uint64_t>(height) * static_cast<uint64_t>(width)) + " pixels");
 }
 
 __global__ void __launch_bounds__(kThreads)
-    area_kernel(const uint32_t* counts, const int64_t* offsets, size_t n, unsigned long long* area) {
+    area_kernel(const uint32_t* counts, const int64_t* offsets, size_t n, unsigned long long* area,
+                const FaultWord* fault) {
     const size_t i = static_cast<size_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32;
-    if (i >= n) return;
+    if (i >= n || *fault < fault_code(kSum, 0)) return;
     unsigned long long sum = 0;
     for (int64_t j = offsets[i] + 1 + 2 * static_cast<int64_t>(threadIdx.x % 32); j < offsets[i + 1]; j += 64) {
         sum += counts[j];
@@ -60,9 +77,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    bbox_kernel(const uint64_t* ends, const int64_t* offsets, const int64_t* sizes, size_t n, double* boxes) {
+    bbox_kernel(const uint64_t* ends, const int64_t* offsets, const int64_t* sizes, size_t n, double* boxes,
+                const FaultWord* fault) {
     const size_t i = static_cast<size_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32;
-    if (i >= n) return;
+    if (i >= n || *fault <= fault_code(kSum, i)) return;
     const MaskRuns runs = runs_of(offsets, ends, i);
     const uint64_t height = static_cast<uint64_t>(sizes[2 * i]);
     Box box{~0ull, 0, ~0ull, 0};
@@ -183,19 +201,22 @@ void find_words(const ImageStack& s, int64_t words, uint64_t* bits, uint8_t* cha
 
 }  // namespace
 
-void rle_area(const Rles& masks, uint64_t* area, Queue& queue) {
+void rle_area(const Rles& masks, int64_t total, uint64_t* area, Queue& queue) {
+    const Faults faults(queue);
+    check_offsets(masks, total, faults, queue);
     launch(area_kernel, dim3(blocks_for(masks.n, kWarpsPerBlock)), dim3(kThreads), 0, queue, masks.counts, masks.offsets,
-           masks.n, reinterpret_cast<unsigned long long*>(area));
+           masks.n, reinterpret_cast<unsigned long long*>(area), faults.word());
+    raise(faults, masks, nullptr, queue);
 }
 
 void rle_bbox(const Rles& masks, int64_t total, double* boxes, Queue& queue) {
+    const Faults faults(queue);
+    check_offsets(masks, total, faults, queue);
     const uint64_t* const ends = ends_of(masks, total, queue);
-    Faults faults(queue);
     check_sums(masks, ends, faults, queue);
     launch(bbox_kernel, dim3(blocks_for(masks.n, kWarpsPerBlock)), dim3(kThreads), 0, queue, ends, masks.offsets,
-           masks.sizes, masks.n, boxes);
-    const uint64_t fault = faults.lowest(queue);
-    if (fault != Faults::kNone) fail_sum(masks, ends, fault, queue);
+           masks.sizes, masks.n, boxes, faults.word());
+    raise(faults, masks, ends, queue);
 }
 
 Runs rle_encode(const ImageStack& s, Queue& queue) {
@@ -240,31 +261,32 @@ Runs rle_encode(const ImageStack& s, Queue& queue) {
             ends[run++] = first + static_cast<uint64_t>(__ffsll(static_cast<long long>(changed)) - 1);
         }
     });
-    Faults faults(queue);
+    const Faults faults(queue);
     uint32_t* const counts = out.values;
-    unsigned long long* const lowest = faults.word();
+    FaultWord* const word = faults.word();
     for_each(queue, out.total, [=] __device__(size_t j) {
         const uint64_t length = ends[j] - (j == 0 ? 0 : ends[j - 1]);
         counts[j] = static_cast<uint32_t>(length);
-        if (length > 0xffffffffu) atomicMin(lowest, static_cast<unsigned long long>(j));
+        if (length > 0xffffffffu) note_fault(word, kSum, j);
     });
-    if (pixels > 0xffffffffu && faults.lowest(queue) != Faults::kNone) {
+    if (pixels > 0xffffffffu && faults.lowest(queue).kind != 0) {
         throw std::invalid_argument("a run is longer than 2^32 - 1 pixels");
     }
     return out;
 }
 
 void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_t value, Queue& queue) {
+    const Faults faults(queue);
+    check_offsets(masks, total, faults, queue);
     const uint64_t* const ends = ends_of(masks, total, queue);
-    Faults faults(queue);
     check_sums(masks, ends, faults, queue);
     const int64_t words = (out.height + kWordRows - 1) / kWordRows, height = out.height, width = out.width;
     const int64_t* const offsets = masks.offsets;
-    const unsigned long long* const lowest = faults.word();
+    const FaultWord* const word = faults.word();
     const OutputStack stack = out;
     for_each(queue, masks.n * static_cast<size_t>(words * width), [=] __device__(size_t i) {
         const Place at = place_of(i, width, words);
-        if (static_cast<unsigned long long>(at.image) >= *lowest) return;  // its runs may lead anywhere
+        if (*word <= fault_code(kSum, static_cast<FaultWord>(at.image))) return;  // its runs may lead anywhere
         const int rows = rows_of_word(height, at.word);
         const MaskRuns runs = runs_of(offsets, ends, static_cast<size_t>(at.image));
         const uint64_t first = runs.base + static_cast<uint64_t>(at.column * height + at.word * kWordRows);
@@ -274,8 +296,7 @@ void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_
         uint8_t* pixel = stack.data + at.image * stack.step_n + at.word * kWordRows * stack.step_y + at.column * stack.step_x;
         for (int row = 0; row < rows; ++row, pixel += stack.step_y) *pixel = bits >> row & 1 ? value : uint8_t{0};
     });
-    const uint64_t fault = faults.lowest(queue);
-    if (fault != Faults::kNone) fail_sum(masks, ends, fault, queue);
+    raise(faults, masks, ends, queue);
 }
 
 }  // namespace maskmill::cuda

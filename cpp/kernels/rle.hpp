@@ -70,12 +70,12 @@ void rle_check(const Rles& masks);
 Runs rle_normalize(const Rles& masks);
 
 // The twins on a GPU: all pointers are the device's. `total` is the number of runs, which only the caller knows without
-// waiting. They wait for the stream to learn the number of runs, or of a mask at fault; area and check do nothing else.
+// waiting. Each waits for the stream once, to learn of faults and how many runs it has made.
 namespace cuda {
 
 Runs rle_encode(const ImageStack& images, Queue& queue);
 void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_t value, Queue& queue);
-void rle_area(const Rles& masks, uint64_t* area, Queue& queue);
+void rle_area(const Rles& masks, int64_t total, uint64_t* area, Queue& queue);
 void rle_bbox(const Rles& masks, int64_t total, double* boxes, Queue& queue);
 
 }  // namespace cuda

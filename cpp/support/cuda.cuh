@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -143,19 +142,34 @@ T read(const T* from, Queue& queue) {
     return value;
 }
 
-// The lowest item that a kernel finds fault with; the host asks once, when it waits anyway.
+// What kernels find fault with: the lowest code, and the host asks once, when it waits anyway. A code is a kind (1 to 255,
+// the gravest lowest) above an item. Kernels that would be led astray by a fault look at the word first.
+using FaultWord = unsigned long long;
+
+constexpr FaultWord fault_code(unsigned kind, FaultWord item) { return FaultWord{kind} << 56 | item; }
+
+__device__ __forceinline__ void note_fault(FaultWord* word, unsigned kind, FaultWord item) {
+    atomicMin(word, fault_code(kind, item));
+}
+
+struct Fault {
+    unsigned kind;  // 0: none
+    uint64_t item;
+};
+
 class Faults {
   public:
-    explicit Faults(Queue& queue) : lowest_(queue.take<unsigned long long>(1)) {
-        fill_bytes(lowest_, 0xff, sizeof(*lowest_), queue);
+    explicit Faults(Queue& queue) : word_(queue.take<FaultWord>(1)) { fill_bytes(word_, 0xff, sizeof(*word_), queue); }
+    FaultWord* word() const { return word_; }
+    // Waits for the stream.
+    Fault lowest(Queue& queue) const {
+        const FaultWord code = read(word_, queue);
+        if (code == ~FaultWord{0}) return {0, 0};
+        return {static_cast<unsigned>(code >> 56), code & ((FaultWord{1} << 56) - 1)};
     }
-    unsigned long long* word() const { return lowest_; }
-    // The item, or kNone. Waits for the stream.
-    uint64_t lowest(Queue& queue) const { return read(lowest_, queue); }
-    static constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
 
   private:
-    unsigned long long* lowest_;
+    FaultWord* word_;
 };
 
 }  // namespace maskmill::cuda
