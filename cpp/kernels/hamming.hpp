@@ -9,6 +9,7 @@
 #pragma once
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -39,5 +40,28 @@ void hamming_nearest(const Codes& queries, const Codes& exemplars, int radius, i
 // of item i, i itself if i was kept; -1 - e for exemplar e, as all exemplars were kept before. distance[i]: to the leader.
 Buffer<int64_t> hamming_greedy(const Codes& codes, const Codes& exemplars, int radius, int64_t* leader,
                                int64_t* distance);
+
+// The twins on a GPU: all pointers are the device's. Each waits for the stream once, to learn how much it has found;
+// pairs twice where there are many, nearest not at all.
+namespace cuda {
+
+struct DevicePairs {
+    size_t n;
+    int64_t *i, *j, *distance;
+};
+struct DeviceItems {
+    size_t n;
+    int64_t* items;
+};
+
+DevicePairs hamming_pairs(const Codes& codes, const Codes& other, int radius, int64_t limit, Queue& queue);
+DevicePairs hamming_self_pairs(const Codes& codes, int radius, int64_t limit, Queue& queue);
+void hamming_nearest(const Codes& queries, const Codes& exemplars, int radius, int64_t* index, int64_t* distance,
+                     Queue& queue);
+// Those kept.
+DeviceItems hamming_greedy(const Codes& codes, const Codes& exemplars, int radius, int64_t* leader, int64_t* distance,
+                           Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

@@ -24,6 +24,13 @@
 
 #define MASKMILL_HD __host__ __device__ __forceinline__
 
+// Before loops in functions that the host's compiler sees, too: it does not know CUDA's pragma.
+#ifdef __CUDA_ARCH__
+#define MASKMILL_UNROLL _Pragma("unroll")
+#else
+#define MASKMILL_UNROLL
+#endif
+
 namespace maskmill::cuda {
 
 constexpr unsigned kThreads = 256;

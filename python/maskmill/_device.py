@@ -25,12 +25,24 @@ def cupy() -> Any:
     return need("cupy", "cuda")
 
 
+def library(value: object) -> Any:
+    """Whose functions make arrays beside this one: CuPy, or NumPy."""
+    return cupy() if is_on_gpu(value) else np
+
+
+def as_array(value: Any) -> Any:
+    """CuPy's or NumPy's array, where the value is."""
+    return as_cupy(value) if is_on_gpu(value) else np.asarray(value)
+
+
 def as_cupy(value: Any) -> Any:
     """An array on the GPU as CuPy's, without a copy; work on it waits for the stream that it was made on."""
     cp = cupy()
     if isinstance(value, cp.ndarray):
         return value
-    if hasattr(value, "__dlpack__"):  # exchanges streams; __cuda_array_interface__ of torch does not tell its own
+    if hasattr(
+        value, "__dlpack__"
+    ):  # exchanges streams; __cuda_array_interface__ of torch does not tell its own
         return cp.from_dlpack(value)
     return cp.asarray(value)
 

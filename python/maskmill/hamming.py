@@ -2,7 +2,7 @@
 
 N codes are one array (N, words) of uint64, 1 to 4 words, so 64 to 256 bits; (N,) counts as one word each. A radius is
 inclusive: codes "within 12" differ in at most 12 bits. Every answer is exact, and the same on any machine and for any
-number of threads.
+number of threads. Codes on a GPU give the same there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import library, to_host
 
 __all__ = ["TooManyPairs", "greedy", "nearest", "pairs"]
 
@@ -70,11 +71,12 @@ def pairs(
     radius, limit = _radius(radius, a), min(_integer(limit, "limit"), _MOST)
     b = None if other is None else _like(a, other, "other")
     found: tuple[_Int64s, _Int64s, _Int64s]
+    module = kernels(backend, a, a if b is None else b)
     try:
         if b is None:
-            found = kernels(backend).hamming_self_pairs(a, radius, limit)
+            found = module.hamming_self_pairs(a, radius, limit)
         else:
-            found = kernels(backend).hamming_pairs(a, b, radius, limit)
+            found = module.hamming_pairs(a, b, radius, limit)
     except ValueError as error:
         # All arguments are checked: it can be nothing else.
         raise TooManyPairs(str(error)) from None
@@ -109,7 +111,7 @@ def nearest(
     a = _codes(queries, "queries")
     b = _like(a, exemplars, "exemplars")
     radius = 64 * a.shape[1] if radius is None else _radius(radius, a)
-    found: tuple[_Int64s, _Int64s] = kernels(backend).hamming_nearest(a, b, radius)
+    found: tuple[_Int64s, _Int64s] = kernels(backend, a, b).hamming_nearest(a, b, radius)
     return found
 
 
@@ -142,7 +144,7 @@ def greedy(
         Codes of a finished set, which come before all items. So new items are added to what was kept before.
     groups : (N,) int, optional
         Only items of the same group are compared with each other, such as the patches of one file. Exemplars
-        are of no group and cannot be given as well.
+        are of no group and cannot be given as well. Like `order`, checked on the host, wherever the codes are.
 
     Returns
     -------
@@ -177,20 +179,25 @@ def greedy(
     if groups is not None:
         if exemplars is not None:
             raise ValueError("exemplars and groups cannot be given together")
-        return _greedy_in_groups(a, radius, ranks, _check.integers(groups, np.int64, "groups"), backend)
+        return _greedy_in_groups(
+            a, radius, ranks, _check.integers(to_host(groups), np.int64, "groups"), backend
+        )
     return _greedy(a, radius, ranks, before, backend)
 
 
 def _greedy(
     codes: _Codes, radius: int, order: _Int64s | None, exemplars: _Codes, backend: str | None
 ) -> tuple[_Int64s, _Int64s, _Int64s]:
+    module = kernels(backend, codes, exemplars)
     if order is None:
-        found: tuple[_Int64s, _Int64s, _Int64s] = kernels(backend).hamming_greedy(codes, exemplars, radius)
+        found: tuple[_Int64s, _Int64s, _Int64s] = module.hamming_greedy(codes, exemplars, radius)
         return found
     # The kernel counts items as they are processed.
-    kept, leader, far = kernels(backend).hamming_greedy(codes[order], exemplars, radius)
-    exemplar, distance = np.empty_like(leader), np.empty_like(far)
-    exemplar[order] = np.where(leader < 0, leader, order[np.maximum(leader, 0)])
+    there = library(codes)
+    order = there.asarray(order)
+    kept, leader, far = module.hamming_greedy(codes[order], exemplars, radius)
+    exemplar, distance = there.empty_like(leader), there.empty_like(far)
+    exemplar[order] = there.where(leader < 0, leader, order[there.maximum(leader, 0)])
     distance[order] = far
     return order[kept], exemplar, distance
 
@@ -203,12 +210,14 @@ def _greedy_in_groups(
     order = np.arange(len(codes)) if order is None else order
     by_group = order[np.argsort(groups[order], kind="stable")]
     ends = np.flatnonzero(np.diff(groups[by_group])) + 1
-    exemplar, distance = np.empty(len(codes), np.int64), np.empty(len(codes), np.int64)
-    is_kept = np.zeros(len(codes), bool)
-    for items in np.split(by_group, ends):
-        kept, leader, far = kernels(backend).hamming_greedy(codes[items], codes[:0], radius)
+    module, there = kernels(backend, codes), library(codes)
+    exemplar, distance = there.empty(len(codes), np.int64), there.empty(len(codes), np.int64)
+    is_kept = there.zeros(len(codes), bool)
+    for items in map(there.asarray, np.split(by_group, ends)):
+        kept, leader, far = module.hamming_greedy(codes[items], codes[:0], radius)
         exemplar[items], distance[items] = items[leader], far
         is_kept[items[kept]] = True
+    order = there.asarray(order)
     return order[is_kept[order]], exemplar, distance
 
 
@@ -252,7 +261,7 @@ def _radius(value: int, codes: _Codes) -> int:
 
 
 def _permutation(order: ArrayLike, n: int) -> _Int64s:
-    ranks: _Int64s = _check.integers(order, np.int64, "order")
+    ranks: _Int64s = _check.integers(to_host(order), np.int64, "order")
     seen = np.zeros(n, bool)
     if ranks.shape == (n,) and (n == 0 or (ranks.min() >= 0 and ranks.max() < n)):
         seen[ranks] = True
