@@ -10,7 +10,7 @@ import pytest
 import fake_cupy
 import maskmill
 from conftest import random_masks
-from maskmill import Masks, _backend, rle
+from maskmill import Masks, _backend, hamming, patches, rle
 
 
 @pytest.fixture(params=["emulated", "cuda"])
@@ -74,6 +74,116 @@ def test_the_same_faults(cupy):
             with pytest.raises((TypeError, ValueError)) as error:
                 rle.encode(array)
             assert "images must be" in str(error.value)
+
+
+def assert_same(found: Any, expected: Any, cupy: Any) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert type(a) is cupy.ndarray
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a.get(), b)
+
+
+@pytest.mark.parametrize("words", [1, 2, 3, 4])
+def test_codes_on_a_gpu(cupy, rng, words):
+    # More than a block of greedy, and a tile of the join.
+    codes = rng.integers(0, 1 << 64, (70, words), np.uint64)[rng.integers(0, 70, 2100)]
+    codes[np.arange(2100), 0] ^= rng.integers(0, 256, 2100).astype(np.uint64)
+    other, order, groups = codes[5:900:3], rng.permutation(2100), rng.integers(0, 4, 2100)
+    a, b = cupy.asarray(codes), cupy.asarray(other)
+    assert_same(hamming.pairs(a[:700], 3), hamming.pairs(codes[:700], 3), cupy)
+    assert_same(hamming.pairs(a[:700], 4, other=b), hamming.pairs(codes[:700], 4, other=other), cupy)
+    assert_same(hamming.nearest(a, b), hamming.nearest(codes, other), cupy)
+    assert_same(hamming.nearest(a, b, 2), hamming.nearest(codes, other, 2), cupy)
+    for radius in (0, 3, 40 * words):
+        assert_same(hamming.greedy(a, radius), hamming.greedy(codes, radius), cupy)
+    found = hamming.greedy(a, 2, order=order, exemplars=b[:50])
+    assert_same(found, hamming.greedy(codes, 2, order=order, exemplars=other[:50]), cupy)
+    found = hamming.greedy(a, 2, order=cupy.asarray(order), groups=cupy.asarray(groups))
+    assert_same(found, hamming.greedy(codes, 2, order=order, groups=groups), cupy)
+
+
+def test_more_pairs_than_there_is_room_for_at_first(cupy):
+    codes = np.zeros(1500, np.uint64)
+    assert_same(hamming.pairs(cupy.asarray(codes), 0), hamming.pairs(codes, 0), cupy)
+    with pytest.raises(hamming.TooManyPairs, match="^more than 1124249 pairs are within 0 bits$"):
+        hamming.pairs(cupy.asarray(codes), 0, limit=1_124_249)
+
+
+def test_a_chain_of_codes(cupy):
+    """Each is near to the next alone: the most rounds that a block of greedy can take."""
+    codes = np.zeros((1100, 4), np.uint64)
+    for i in range(1, 256):
+        codes[i] = codes[i - 1]
+        codes[i, i // 64] |= np.uint64(1) << np.uint64(i % 64)
+    codes[256:] = codes[:255][::-1].repeat(4, 0)[: 1100 - 256]
+    assert_same(hamming.greedy(cupy.asarray(codes), 1), hamming.greedy(codes, 1), cupy)
+
+
+def test_codes_are_not_moved(cupy):
+    codes = np.zeros((3, 1), np.uint64)
+    with pytest.raises(ValueError, match="backend 'cuda' takes arrays on a GPU"):
+        hamming.pairs(codes, 1, backend="cuda")
+    with pytest.raises(ValueError, match="arrays on a GPU need backend 'cuda', not 'cpp'"):
+        hamming.greedy(cupy.asarray(codes), 1, backend="cpp")
+    with pytest.raises(TypeError, match="exemplars must be uint64 on a GPU, not int64"):
+        hamming.nearest(cupy.asarray(codes), cupy.asarray(codes.astype(np.int64)))
+
+
+@pytest.mark.parametrize("shape", [(61, 75), (61, 75, 3), (9, 33, 70)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.complex128, bool])
+def test_patches_on_a_gpu(cupy, rng, shape, dtype):
+    image = rng.integers(0, 256, shape).astype(dtype)
+    axes = 3 if shape[0] == 9 else 2
+    there = cupy.asarray(image)
+    for edge, stride in (("ragged", 16), ("shift", 11), ("pad", 7)):
+        boxes = patches.grid(
+            shape[:axes], (5, 16, 32)[3 - axes :], (5, stride, stride)[3 - axes :], edge=edge
+        )
+        for mode in ("constant", "edge", "reflect"):
+            found, expected = (patches.extract(a, boxes, mode=mode, fill=1) for a in (there, image))
+            assert_same(
+                found if isinstance(found, list) else [found],
+                expected if isinstance(found, list) else [expected],
+                cupy,
+            )
+        if dtype is np.complex128:
+            continue
+        for blend in ("mean", "hann", "max", "last"):
+            stitched = patches.stitch(found, boxes, shape[:axes], blend=blend)
+            assert_same([stitched], [patches.stitch(expected, boxes, shape[:axes], blend=blend)], cupy)
+    window = there[1:, 3:]
+    box = np.array([[-3, 40, 1, 50]] if axes == 2 else [[-3, 7, 0, 30, -1, 50]])
+    assert_same([patches.extract(window, cupy.asarray(box))], [patches.extract(image[1:, 3:], box)], cupy)
+
+
+def test_planes_on_a_gpu(cupy, rng):
+    volume = rng.integers(0, 1 << 16, (70, 40, 133), np.uint16)
+    for dtype in (np.uint8, np.uint16, np.float32, np.float64):
+        for axis in range(3):
+            h, w = (side - 3 for side in np.delete(volume.shape, axis).tolist())
+            tiles, slices = [[0, h, 1, 1 + w], [3, 3 + h, 2, 2 + w]], [*range(volume.shape[axis]), 4, 9]
+            host = volume.astype(dtype)
+            found = patches.planes(cupy.asarray(host), axis, tiles, slices)
+            assert_same([found], [patches.planes(host, axis, tiles, slices)], cupy)
+    out = cupy.empty((1, 1, 2, 2), np.uint16)
+    assert patches.planes(cupy.asarray(volume), 0, [[0, 2, 0, 2]], [3], out=out).get().shape == (1, 1, 2, 2)
+    np.testing.assert_array_equal(out.get()[0, 0], volume[3, :2, :2])
+
+
+def test_faults_of_patches_are_the_same(cupy):
+    image = np.zeros((5, 6), np.uint8)
+    for boxes, mode in (([[0, 1, 3, 2]], "constant"), ([[0, 1 << 40, 0, 1]], "edge")):
+        texts = []
+        for array in (image, cupy.asarray(image)):
+            with pytest.raises(ValueError) as error:
+                patches.extract(array, boxes, mode=mode, out=array)
+            texts.append(str(error.value))
+        assert texts[0] == texts[1]
+    with pytest.raises(ValueError, match="box 0: there is nothing to pad with in an empty array"):
+        patches.extract(cupy.asarray(image[:0]), [[0, 1, 0, 1]], mode="edge")
+    masks = Masks.encode(image).to("cuda")
+    with pytest.raises(_backend.BackendError, match="crop_masks has no twin on the GPU"):
+        patches.crop_masks(*masks._arrays, [[0, 2, 0, 2]])
 
 
 def test_device_is_told_where_there_is_none():

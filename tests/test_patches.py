@@ -167,6 +167,8 @@ def cut(array: NDArray[Any], box: NDArray[np.int64], mode: str, fill: Any) -> ND
 def test_extract_any_dtype_and_strides(
     backend: str, rng: np.random.Generator, dtype: str, axes: int, channels: int | None
 ) -> None:
+    if backend == "cuda-emulated" and not np.dtype(dtype).isnative:
+        pytest.skip("arrays on a GPU are in its byte order")
     shape = (*(7, 20, 37)[3 - axes :], *([] if channels is None else [channels]))
     item = np.dtype(dtype).itemsize
     array = np.frombuffer(rng.bytes(int(np.prod(shape)) * item), np.uint8)
@@ -239,7 +241,8 @@ def test_extract_bad_arguments(backend: str) -> None:
     fails(TypeError, "out must be uint8, not float64", image, [[0, 1, 0, 1]], out=np.zeros(1))
     fails(ValueError, "as many elements", image, [[0, 1, 0, 1]], out=np.zeros(2, np.uint8))
     fails(ValueError, "C-contiguous", image, [[0, 2, 0, 2]], out=np.zeros((2, 4), np.uint8)[:, ::2])
-    fails(TypeError, "must not hold Python objects", image.astype(object), [[0, 1, 0, 1]])
+    if backend != "cuda-emulated":  # no array on a GPU holds such
+        fails(TypeError, "must not hold Python objects", image.astype(object), [[0, 1, 0, 1]])
     fails(ValueError, "box 0: there is nothing to pad with", image[:0], [[0, 1, 0, 1]], mode="edge")
     frozen = np.zeros(1, np.uint8)
     frozen.flags.writeable = False

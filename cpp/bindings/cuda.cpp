@@ -9,5 +9,6 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
     m.attr("__version__") = MASKMILL_VERSION;
     maskmill::cuda::register_device(m);
     maskmill::cuda::register_hamming(m);
+    maskmill::cuda::register_patches(m);
     maskmill::cuda::register_rle(m);
 }

@@ -7,6 +7,7 @@ namespace maskmill::cuda {
 
 void register_device(pybind11::module_& m);
 void register_hamming(pybind11::module_& m);
+void register_patches(pybind11::module_& m);
 void register_rle(pybind11::module_& m);
 
 }  // namespace maskmill::cuda

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -34,18 +35,14 @@ struct PatchBoxes {
 struct PatchBox {
     int64_t low[3], high[3];  // z, y, x
 
-    int64_t size(int axis) const { return high[axis] - low[axis]; }
-    int64_t elements() const { return size(0) * size(1) * size(2); }
+    constexpr int64_t size(int axis) const { return high[axis] - low[axis]; }
+    constexpr int64_t elements() const { return size(0) * size(1) * size(2); }
 };
 
-inline PatchBox box_at(const PatchBoxes& boxes, size_t i) {
-    PatchBox box{{0, 0, 0}, {1, 1, 1}};
+constexpr PatchBox box_at(const PatchBoxes& boxes, size_t i) {
     const int64_t* p = boxes.values + i * static_cast<size_t>(2 * boxes.axes);
-    for (int axis = 3 - boxes.axes; axis < 3; ++axis, p += 2) {
-        box.low[axis] = p[0];
-        box.high[axis] = p[1];
-    }
-    return box;
+    if (boxes.axes == 2) return {{0, p[0], p[2]}, {1, p[1], p[3]}};
+    return {{p[0], p[2], p[4]}, {p[1], p[3], p[5]}};
 }
 
 enum class PatchPad { constant = 0, edge = 1, reflect = 2 };
@@ -70,7 +67,7 @@ struct PlaneAxes {
     int64_t slice_step, row_step, column_step;
 };
 
-inline PlaneAxes plane_axes(const PatchArray& volume, int axis) {
+constexpr PlaneAxes plane_axes(const PatchArray& volume, int axis) {
     const int row = axis == 0 ? 1 : 0, column = axis == 2 ? 1 : 2;
     return {volume.shape[axis],   volume.shape[row],   volume.shape[column],
             volume.strides[axis], volume.strides[row], volume.strides[column]};
@@ -112,5 +109,17 @@ struct PatchWindows {
 // ignored where there is another value. last: the last box wins.
 void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& boxes, const PatchWindows& windows,
                     PatchBlend blend, const int64_t* shape, uint8_t* out);
+
+// The twins on a GPU: array, volume, patches and `out` are the device's; boxes, tiles, slices, windows and `fill`, which
+// say what to do, the host's, checked by patches_size and patches_check. None waits for the stream.
+namespace cuda {
+
+void patches_extract(const PatchArray& array, const PatchBoxes& boxes, PatchPad pad, const uint8_t* fill, uint8_t* out,
+                     Queue& queue);
+void patches_planes(const PatchArray& volume, const PatchPlanes& planes, uint8_t* out, Queue& queue);
+void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& boxes, const PatchWindows& windows,
+                    size_t n_weights, PatchBlend blend, const int64_t* shape, uint8_t* out, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

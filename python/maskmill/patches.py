@@ -1,4 +1,8 @@
-"""Patches of images and volumes: grids of boxes, extraction, planes of all three axes, statistics."""
+"""Patches of images and volumes: grids of boxes, extraction, planes of all three axes, statistics.
+
+Arrays on a GPU are cut and stitched there. What says where, boxes, tiles and slices, is best left on the host, as
+`grid` makes it: from a GPU it is brought there.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check, geometry, rle
-from maskmill._backend import kernels
+from maskmill._backend import BackendError, kernels
+from maskmill._device import as_array, is_on_gpu, library, to_host
 
 __all__ = ["MaskTiles", "Stats", "crop_masks", "extract", "grid", "planes", "stats", "stitch"]
 
@@ -160,7 +165,7 @@ def extract(
     >>> patches.extract(image, [[0, 2, 0, 2], [2, 4, 3, 5]], fill=-1).tolist()
     [[[0, 1], [4, 5]], [[11, -1], [-1, -1]]]
     """
-    source, box = np.asarray(array), _boxes(boxes)
+    source, box = as_array(array), _boxes(boxes)
     pad = _check.choice(mode, "mode", PADS)
     axes = box.shape[1] // 2
     if source.ndim - axes not in (0, 1):
@@ -172,8 +177,8 @@ def extract(
     shapes = np.maximum(box[:, 1::2] - box[:, ::2], 0)
     size = _one_size(shapes)
     if out is None:
-        out = np.empty(_elements(shapes, size, channels), source.dtype)
-    kernels(backend).patches_extract(
+        out = library(source).empty(_elements(shapes, size, channels), source.dtype)
+    kernels(backend, source, out).patches_extract(
         source, box, _output(out, source.dtype), pad, _fill(fill, source, channels)
     )
     if size is not None:
@@ -182,7 +187,7 @@ def extract(
 
 
 def _boxes(boxes: ArrayLike) -> NDArray[np.int64]:
-    box = _check.integers(boxes, _check.INT64, "boxes")
+    box = _check.integers(to_host(boxes), _check.INT64, "boxes")
     if box.ndim != 2 or box.shape[1] not in (4, 6):
         raise ValueError(f"boxes must have shape (N, 4) or (N, 6), not {box.shape}")
     return box
@@ -204,8 +209,8 @@ def _elements(shapes: NDArray[np.int64], size: list[int] | None, channels: tuple
     return cells * math.prod(channels)
 
 
-def _output(out: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if not isinstance(out, np.ndarray):
+def _output(out: Any, dtype: np.dtype[Any]) -> Any:
+    if not isinstance(out, np.ndarray) and not is_on_gpu(out):
         raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
     if out.dtype != dtype:
         raise TypeError(f"out must be {dtype}, not {out.dtype}")
@@ -216,7 +221,7 @@ def _fill(value: Any, source: NDArray[Any], channels: tuple[int, ...]) -> NDArra
     """One element, or one for each channel, of the array's dtype."""
     if type(value) is int and value == 0:
         return _zero(source.dtype, channels)
-    given = np.asarray(value)
+    given = to_host(value)
     if source.dtype.kind in "ui" and given.size:
         limits = np.iinfo(source.dtype)
         if given.dtype.kind not in "bui" or int(given.min()) < limits.min or int(given.max()) > limits.max:
@@ -298,7 +303,7 @@ def stitch(
             raise ValueError(
                 f"shape must have {axes} lengths for boxes of shape {box.shape}, not {len(lengths)}"
             )
-        out = np.zeros((*lengths, *channels), flat.dtype)
+        out = library(flat).zeros((*lengths, *channels), flat.dtype)
     elif out.ndim != axes + len(channels) or out.shape[axes:] != channels:
         raise ValueError(f"out must have {axes} axes and channels {channels}, not shape {out.shape}")
     _output(out, flat.dtype)
@@ -311,7 +316,7 @@ def stitch(
     starts = np.ascontiguousarray((ends - lengths_)[index].reshape(shapes.shape))
     as_bytes = flat.dtype == bool
     values, target = (a.view(np.uint8) if as_bytes else a for a in (flat, out))
-    kernels(backend).patches_stitch(values, box, windows, starts, number, target)
+    kernels(backend, values, target).patches_stitch(values, box, windows, starts, number, target)
     return out
 
 
@@ -319,11 +324,12 @@ def _flat(
     patches: ArrayLike | Sequence[ArrayLike], shapes: NDArray[np.int64]
 ) -> tuple[NDArray[Any], tuple[int, ...]]:
     """All patches one behind the other, and their channels."""
-    parts = [patches] if isinstance(patches, np.ndarray) else [np.asarray(patch) for patch in patches]  # type: ignore[union-attr]
+    whole = isinstance(patches, np.ndarray) or is_on_gpu(patches)
+    parts: list[Any] = [as_array(patch) for patch in ([patches] if whole else patches)]  # type: ignore[union-attr]
     axes = shapes.shape[1]
     found: list[tuple[int, ...]]
-    if isinstance(patches, np.ndarray):
-        found = [patches.shape[1:]] * len(patches)
+    if whole:
+        found = [parts[0].shape[1:]] * len(parts[0])
     else:
         found = [part.shape for part in parts]
     if len(found) != len(shapes):
@@ -340,9 +346,9 @@ def _flat(
         raise TypeError("patches must all have one dtype")
     if not parts:
         return np.empty(0), ()
-    return np.concatenate([np.ascontiguousarray(part).reshape(-1) for part in parts]) if len(
-        parts
-    ) > 1 else np.ascontiguousarray(parts[0]).reshape(-1), channels
+    there = library(parts[0])
+    flat = [there.ascontiguousarray(part).reshape(-1) for part in parts]
+    return flat[0] if len(flat) == 1 else there.concatenate(flat), channels
 
 
 def _window(n: int, blend: str) -> NDArray[np.float64]:
@@ -401,25 +407,25 @@ def planes(
         *(np.maximum(tile[0, 1::2] - tile[0, ::2], 0).tolist() if len(tile) else (0, 0)),
     )
     if out is None:
-        out = np.empty(shape, source.dtype)
-    kernels(backend).patches_planes(source, int(axis), tile, index, _output(out, source.dtype))
+        out = library(source).empty(shape, source.dtype)
+    kernels(backend, source, out).patches_planes(source, int(axis), tile, index, _output(out, source.dtype))
     return out.reshape(shape)
 
 
 def _planes(
     volume: ArrayLike, axis: int, tiles: ArrayLike, slices: ArrayLike
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    source = np.asarray(volume)
+    source = as_array(volume)
     if source.ndim != 3:
         raise ValueError(f"volume must have shape (D, H, W), not {source.shape}")
     if axis not in (0, 1, 2):
         raise ValueError(f"axis must be 0, 1 or 2, not {axis!r}")
-    tile = _check.integers(tiles, _check.INT64, "tiles")
+    tile = _check.integers(to_host(tiles), _check.INT64, "tiles")
     if tile.size == 0:
         tile = tile.reshape(0, 4)
     if tile.ndim != 2 or tile.shape[1] != 4:
         raise ValueError(f"tiles must have shape (T, 4), not {tile.shape}")
-    index = _check.integers(slices, _check.INT64, "slices")
+    index = _check.integers(to_host(slices), _check.INT64, "slices")
     if index.ndim != 1:
         raise ValueError(f"slices must be a vector, not of shape {index.shape}")
     return source, tile, index
@@ -475,7 +481,7 @@ def stats(
     source, tile, index = _planes(volume, axis, tiles, slices)
     numbers = source.view(np.uint8) if source.dtype == bool else source
     value = np.nan if padding is None else float(padding)
-    columns = kernels(backend).patches_stats(numbers, int(axis), tile, index, value)
+    columns = kernels(backend, numbers).patches_stats(numbers, int(axis), tile, index, value)
     return Stats(columns[0].astype(source.dtype), columns[1].astype(source.dtype), *columns[2:])
 
 
@@ -525,6 +531,10 @@ def crop_masks(
     >>> tiles.box.tolist(), tiles.mask.tolist(), rle.area(tiles.counts, tiles.offsets).tolist()
     ([0, 1], [0, 0], [1, 2])
     """
+    if is_on_gpu(counts):
+        raise BackendError(
+            "crop_masks has no twin on the GPU; bring the masks to the host first: masks.to('cpu')"
+        )
     runs = _check.masks(counts, offsets, sizes)
     box = _boxes(boxes)
     if box.shape[1] != 4:

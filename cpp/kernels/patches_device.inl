@@ -1,0 +1,233 @@
+// Bodies that the GPU runs for each 16 bytes or each element of kernels/patches.hpp, in functions that the host can run, too.
+#pragma once
+
+#include <bit>
+#include <cmath>
+
+#include "kernels/patches.hpp"
+#include "support/cuda.cuh"
+
+namespace maskmill::cuda {
+
+// Division by a number that is known before: a multiplication and shifts for 32 bits (Granlund and Montgomery 1994).
+struct Divisor {
+    uint64_t by = 1;
+    uint32_t factor = 1;
+    int first = 0, second = 0;
+
+    Divisor() = default;
+    explicit Divisor(int64_t d) : by(static_cast<uint64_t>(d)) {
+        const int bits = std::bit_width(by - 1);
+        if (bits > 32) return;
+        factor = static_cast<uint32_t>((((uint64_t{1} << bits) - by) << 32) / by + 1);
+        first = bits < 1 ? bits : 1;
+        second = bits < 1 ? 0 : bits - 1;
+    }
+    MASKMILL_HD int64_t operator()(int64_t n) const {
+        const uint64_t u = static_cast<uint64_t>(n);
+        if ((u | by) >> 32 != 0) return static_cast<int64_t>(u / by);
+        const uint32_t v = static_cast<uint32_t>(u);
+        const uint32_t t = static_cast<uint32_t>((uint64_t{factor} * v) >> 32);
+        return (t + ((v - t) >> first)) >> second;
+    }
+};
+
+MASKMILL_HD int64_t quotient(int64_t a, int64_t b) {
+    if ((static_cast<uint64_t>(a) | static_cast<uint64_t>(b)) >> 32 == 0) {
+        return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+    }
+    return a / b;
+}
+
+// Which element of 0 .. n - 1 stands for i; -1: none.
+MASKMILL_HD int64_t patch_source(int64_t i, int64_t n, PatchPad pad) {
+    if (i >= 0 && i < n) return i;
+    if (pad == PatchPad::constant) return -1;
+    if (pad == PatchPad::edge) return i < 0 ? 0 : n - 1;
+    const int64_t period = 2 * n - 2 > 1 ? 2 * n - 2 : 1;
+    const int64_t k = (i % period + period) % period;
+    return k < period - k ? k : period - k;
+}
+
+template <class T>
+MASKMILL_HD T load_as(const uint8_t* p) {
+#ifdef __CUDA_ARCH__
+    return *reinterpret_cast<const T*>(p);
+#else
+    T value;
+    std::memcpy(&value, p, sizeof(T));
+    return value;
+#endif
+}
+
+struct alignas(16) Sixteen {
+    uint64_t half[2];
+};
+
+MASKMILL_HD void store_sixteen(uint8_t* p, const Sixteen& bytes) {
+#ifdef __CUDA_ARCH__
+    *reinterpret_cast<Sixteen*>(p) = bytes;
+#else
+    std::memcpy(p, &bytes, 16);
+#endif
+}
+
+// The array that patches are cut from, and what stands for the elements around it.
+struct PatchOrigin {
+    PatchArray array;
+    const uint8_t *low, *high;  // its bytes lie within
+    int64_t cell;               // bytes of an element with its channels
+    Divisor cells;
+    PatchPad pad;
+    const uint8_t* fill;
+    bool in_rows;  // the cells of a row lie one behind the other, without gaps
+
+    // Byte `byte` of the cell at (z, y, x).
+    MASKMILL_HD const uint8_t* find(int64_t z, int64_t y, int64_t x, int64_t byte) const {
+        const int64_t from_z = patch_source(z, array.shape[0], pad), from_y = patch_source(y, array.shape[1], pad);
+        const int64_t from_x = patch_source(x, array.shape[2], pad);
+        if (from_z < 0 || from_y < 0 || from_x < 0) return fill + byte;
+        const int64_t channel = array.shape[3] == 1 ? 0 : quotient(byte, array.itemsize);
+        return array.data + from_z * array.strides[0] + from_y * array.strides[1] + from_x * array.strides[2] +
+               channel * array.strides[3] + (byte - channel * array.itemsize);
+    }
+    // Whether 16 bytes from p on can be loaded: whole words that hold one of them lie within the array.
+    MASKMILL_HD bool holds(const uint8_t* p) const {
+        const uintptr_t begin = reinterpret_cast<uintptr_t>(p) / 4 * 4;
+        const uintptr_t end = (reinterpret_cast<uintptr_t>(p) + 19) / 4 * 4;
+        return begin >= reinterpret_cast<uintptr_t>(low) && end <= reinterpret_cast<uintptr_t>(high);
+    }
+};
+
+// 16 bytes from any address: aligned words, shifted.
+MASKMILL_HD Sixteen load_sixteen(const uint8_t* p) {
+    const unsigned odd = static_cast<unsigned>(reinterpret_cast<uintptr_t>(p) % 16);
+    if (odd == 0) return load_as<Sixteen>(p);
+    const uint8_t* const word = p - odd % 4;
+    const unsigned shift = 8 * (odd % 4);
+    uint32_t w[5];
+    MASKMILL_UNROLL
+    for (int k = 0; k < 4; ++k) w[k] = load_as<uint32_t>(word + 4 * k);
+    w[4] = shift == 0 ? 0 : load_as<uint32_t>(word + 16);
+    uint32_t out[4];
+    MASKMILL_UNROLL
+    for (int k = 0; k < 4; ++k) out[k] = static_cast<uint32_t>((uint64_t{w[k + 1]} << 32 | w[k]) >> shift);
+    return {{uint64_t{out[1]} << 32 | out[0], uint64_t{out[3]} << 32 | out[2]}};
+}
+
+// The first n bytes of a, the others of b.
+MASKMILL_HD Sixteen joined(const Sixteen& a, const Sixteen& b, int n) {
+    const uint64_t low = n >= 8 ? ~uint64_t{0} : (uint64_t{1} << (8 * n)) - 1;
+    const uint64_t high = n <= 8 ? 0 : (uint64_t{1} << (8 * (n - 8))) - 1;
+    return {{(a.half[0] & low) | (b.half[0] & ~low), (a.half[1] & high) | (b.half[1] & ~high)}};
+}
+
+// Walks through the elements of a patch.
+struct PatchCursor {
+    int64_t z, y, x, byte;
+
+    MASKMILL_HD PatchCursor(const PatchOrigin& origin, const PatchBox& box, int64_t at) {
+        const int64_t w = box.size(2), h = box.size(1), cell = origin.cells(at);
+        const int64_t row = quotient(cell, w), plane = quotient(row, h);
+        byte = at - cell * origin.cell;
+        x = box.low[2] + cell - row * w;
+        y = box.low[1] + row - plane * h;
+        z = box.low[0] + plane;
+    }
+    MASKMILL_HD void advance(const PatchOrigin& origin, const PatchBox& box, int64_t bytes) {
+        byte += bytes;
+        if (byte < origin.cell) return;
+        byte = 0;
+        if (++x < box.high[2]) return;
+        x = box.low[2];
+        if (++y < box.high[1]) return;
+        y = box.low[1];
+        ++z;
+    }
+};
+
+// Where row `row` of a patch begins in the array, if it lies inside.
+MASKMILL_HD const uint8_t* patch_row(const PatchOrigin& origin, const PatchBox& box, int64_t row) {
+    const int64_t plane = box.size(0) == 1 ? 0 : quotient(row, box.size(1));
+    const int64_t z = box.low[0] + plane, y = box.low[1] + row - plane * box.size(1);
+    if (z < 0 || z >= origin.array.shape[0] || y < 0 || y >= origin.array.shape[1]) return nullptr;
+    return origin.array.data + z * origin.array.strides[0] + y * origin.array.strides[1] + box.low[2] * origin.cell;
+}
+
+// Bytes [at, at + 16) of a patch as bytes of the array, if that has them in one or two pieces.
+MASKMILL_HD bool load_from_rows(const PatchOrigin& origin, const PatchBox& box, int64_t at, Sixteen& out) {
+    const int64_t length = box.size(2) * origin.cell;
+    if (!origin.in_rows || length < 16) return false;
+    const int64_t row = quotient(at, length), skip = at - row * length, here = length - skip;
+    const int64_t begin = box.low[2] * origin.cell, width = origin.array.shape[2] * origin.cell;
+    const uint8_t* const first = patch_row(origin, box, row);
+    if (first == nullptr || begin + skip < 0 || begin + skip + (here < 16 ? here : 16) > width) return false;
+    if (!origin.holds(first + skip)) return false;
+    out = load_sixteen(first + skip);
+    if (here >= 16) return true;
+    const uint8_t* const next = patch_row(origin, box, row + 1);
+    if (next == nullptr || begin < 0 || begin + 16 - here > width || !origin.holds(next - here)) return false;
+    out = joined(out, load_sixteen(next - here), static_cast<int>(here));
+    return true;
+}
+
+// The 16 bytes at `at` of a patch of `bytes`, which lies at `to`; at the ends of a patch, what is inside. Elements are
+// taken in pieces of T.
+template <class T>
+MASKMILL_HD void copy_sixteen(const PatchOrigin& origin, const PatchBox& box, int64_t at, int64_t bytes, uint8_t* to) {
+    constexpr int64_t kPiece = sizeof(T);
+    if (at < 0 || at + 16 > bytes) {
+        const int64_t begin = at < 0 ? 0 : at, end = at + 16 < bytes ? at + 16 : bytes;
+        PatchCursor cursor(origin, box, begin);
+        for (int64_t k = begin; k < end; k += kPiece, cursor.advance(origin, box, kPiece)) {
+            const T piece = load_as<T>(origin.find(cursor.z, cursor.y, cursor.x, cursor.byte));
+#ifdef __CUDA_ARCH__
+            *reinterpret_cast<T*>(to + k) = piece;
+#else
+            std::memcpy(to + k, &piece, sizeof(T));
+#endif
+        }
+        return;
+    }
+    Sixteen out{{0, 0}};
+    if (!load_from_rows(origin, box, at, out)) {
+        out = {{0, 0}};
+        PatchCursor cursor(origin, box, at);
+        MASKMILL_UNROLL
+        for (int k = 0; k < 16; k += static_cast<int>(kPiece), cursor.advance(origin, box, kPiece)) {
+            const T piece = load_as<T>(origin.find(cursor.z, cursor.y, cursor.x, cursor.byte));
+            out.half[k / 8] |= static_cast<uint64_t>(piece) << (8 * (k % 8));
+        }
+    }
+    store_sixteen(to + at, out);
+}
+
+// One element of what patches are blended to, as it is met by them in their order.
+struct PatchMix {
+    double value = 0, weights = 0;
+
+    MASKMILL_HD void add(double v, double weight, PatchBlend blend) {
+        const bool first = weights == 0;
+        weights += weight;
+        const double share = weight / weights;
+        if (first || blend == PatchBlend::last) {
+            value = v;
+        } else if (blend == PatchBlend::max) {
+            value = v > value || value != value ? v : value;
+        } else {
+            value = v == value ? value : value + (v - value) * share;
+        }
+    }
+    template <class T>
+    MASKMILL_HD T as() const {
+        if constexpr (std::is_floating_point_v<T>) {
+            return static_cast<T>(value);
+        } else {
+            constexpr double kLow = std::numeric_limits<T>::lowest(), kHigh = std::numeric_limits<T>::max();
+            const double whole = std::rint(value);
+            return static_cast<T>(whole < kLow ? kLow : whole > kHigh ? kHigh : whole);
+        }
+    }
+};
+
+}  // namespace maskmill::cuda
