@@ -234,13 +234,9 @@ def _hypercolumns(named: Any, image: Any, box: Box, at: NDArray[np.int64] | None
     whole = image if len(image.shape) == 2 else image[..., :3] if image.shape[2] > 2 else image[..., 0]
     small = image.shape[0] * image.shape[1] <= KEPT
     network = _network(named, small) if isinstance(named, str) else named
-    y0, y1, x0, x1 = box
     found: NDArray[np.float32]
     if at is not None:
         found = network.sample(whole, at)
-    elif small:
-        found = network.columns(whole, rows=(y0, y1))[:, x0:x1]
     else:
-        y, x = np.meshgrid(np.arange(y0, y1), np.arange(x0, x1), indexing="ij")
-        found = network.sample(whole, np.stack([y, x], axis=-1).reshape(-1, 2)).reshape(*y.shape, -1)
+        found = network.columns(whole, box=box)
     return found
