@@ -44,6 +44,8 @@ class TestTrials:
         for name in ("a_labelgen.npz", "a_3classes_4zoo.npz", "a.archive.npz", "a.txt"):
             (results / name).write_bytes(b"rubbish")
         assert len(find(results)) == 6
+        with pytest.raises(FileNotFoundError):
+            find(tmp_path / "nowhere")
         (tmp_path / "empty").mkdir()
         with pytest.raises(FormatError, match="expected results of Doodler"):
             find(tmp_path / "empty")

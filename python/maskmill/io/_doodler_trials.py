@@ -77,6 +77,24 @@ class Trial:
         with _opened(self.path) as archive:
             return _read(archive, self.arrays[name], where)
 
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W) or (H, W, bands): the picture that the label lies upon.
+
+        `image`, or if there is none `orig_image`, unless that is still to be turned as EXIF says.
+        """
+        for name in ("image", "orig_image"):
+            if name in self.arrays and self.arrays[name].shape[:2] == self.size:
+                found = self.array(name)
+                if found.dtype != np.uint8 or found.ndim not in (2, 3) or 0 in found.shape:
+                    raise FormatError(
+                        f"{self.path}: {self.prefix}{name}: expected an image of 8 bits, found {found.dtype} of "
+                        f"{found.shape}"
+                    )
+                return found
+        raise FormatError(
+            f"{self.path}: {self.prefix}image: expected an image as large as the label, found none"
+        )
+
     def labels(self) -> NDArray[np.uint8]:
         """(H, W) uint8: the class + 1, 0 where there is none."""
         found = self.array("label")

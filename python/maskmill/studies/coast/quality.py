@@ -146,7 +146,7 @@ def _edge_rank(labels: NDArray[np.uint8], trial: Trial) -> float:
             edges |= np.pad(differ, along)
     if not edges.any() or "image" not in trial.arrays:
         return float("nan")
-    gray = cv2.GaussianBlur(cv2.cvtColor(to_rgb8(trial.array("image")), cv2.COLOR_RGB2GRAY), (0, 0), 1)
+    gray = cv2.GaussianBlur(cv2.cvtColor(to_rgb8(trial.image()), cv2.COLOR_RGB2GRAY), (0, 0), 1)
     dx, dy = (cv2.Sobel(gray, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     near = cv2.dilate(cv2.magnitude(dx, dy), np.ones((5, 5), np.uint8))
     ordered, found = np.sort(near.ravel()), near[edges]

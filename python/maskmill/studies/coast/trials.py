@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,10 +62,14 @@ def find(path: Path) -> list[Path]:
 
     Raises
     ------
+    FileNotFoundError
+        If there is nothing at `path`.
     FormatError
         If a folder has none.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.rglob("*.npz") if is_result(file) and file.is_file())
@@ -86,7 +92,7 @@ def read(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
     -------
     list of Trial
         `trial.labels()` and `trial.doodles()` are (H, W) uint8 with the class + 1, and 0 for none;
-        `trial.array("image")`, `trial.settings` by name, `trial.era`, `trial.classes`.
+        `trial.image()`, `trial.settings` by name, `trial.era`, `trial.classes`.
 
     Raises
     ------
