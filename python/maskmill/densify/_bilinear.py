@@ -21,6 +21,11 @@ class Steps(NamedTuple):
     high: NDArray[np.intp]
     weight: NDArray[np.float32]
 
+    @property
+    def extent(self) -> slice:
+        """The rows of the map that are needed."""
+        return slice(int(self.low[0]), int(self.high[-1]) + 1)
+
     def within(self, first: int) -> Steps:
         """The same in a part of the map, from row `first`."""
         return Steps(self.low - first, self.high - first, self.weight)

@@ -55,8 +55,8 @@ def spans(extent: tuple[int, int], pixels: int, tile: int, period: int, axes: Se
 
 def extent(pixels: int, grids: Sequence[Steps], axes: Sequence[Axis]) -> tuple[int, int]:
     """From where to where maps are needed, in pixels of the image."""
-    first = min(int(steps.low[0]) * a.step for steps, a in zip(grids, axes, strict=True))
-    last = max((int(steps.high[-1]) + 1) * a.step for steps, a in zip(grids, axes, strict=True))
+    first = min(steps.extent.start * a.step for steps, a in zip(grids, axes, strict=True))
+    last = max(steps.extent.stop * a.step for steps, a in zip(grids, axes, strict=True))
     return min(first, pixels - 1), min(last, pixels)
 
 

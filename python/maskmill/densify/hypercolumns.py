@@ -257,7 +257,9 @@ class Network:
             grids = [self._steps(box, size, places.get(tap), maps[tap].shape[1:]) for tap in self.taps]
         start = 0
         for tap, n, (rows, columns) in zip(self.taps, self.channels, grids, strict=True):
-            yield slice(start, start + n), np.ascontiguousarray(maps[tap].transpose(1, 2, 0)), rows, columns
+            y, x = rows.extent, columns.extent
+            values = np.ascontiguousarray(maps[tap][:, y, x].transpose(1, 2, 0))
+            yield slice(start, start + n), values, rows.within(y.start), columns.within(x.start)
             start += n
 
     def _steps(
