@@ -142,6 +142,7 @@ LEVELS = [
         "hashes",
         "hamming",
         "crf",
+        "perceptron",
     },
     {"patches", "vectorize"},
     {"masks"},
