@@ -18,7 +18,7 @@ _OPTIONAL = (
     ("nibabel", "em", "NIfTI volumes"),
     ("h5py", "em", "HDF5 volumes"),
     ("tifffile", "em", "TIFF stacks"),
-    ("sklearn", "em", "training the filter of patches"),
+    ("sklearn", "densify", "training classifiers of pixels, and the filter of patches"),
     ("PIL", "labelme", "labelme's shapes as labelme paints them"),
     ("yaml", "yolo", "YOLO's data.yaml"),
     ("openpyxl", "zircon", "workbooks of measurements"),

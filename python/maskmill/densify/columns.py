@@ -231,7 +231,8 @@ def _network(name: str, keeps: bool) -> Network:
 
 def _hypercolumns(named: Any, image: Any, box: Box, at: NDArray[np.int64] | None) -> NDArray[np.float32]:
     """What a network says of a box, or of pixels: the same bits whether its maps are kept or not."""
-    whole = image if len(image.shape) == 2 else image[..., :3] if image.shape[2] > 2 else image[..., 0]
+    whole = np.asarray(image[:, :])
+    whole = whole if whole.ndim == 2 else whole[..., :3] if whole.shape[2] > 2 else whole[..., 0]
     small = image.shape[0] * image.shape[1] <= KEPT
     network = _network(named, small) if isinstance(named, str) else named
     found: NDArray[np.float32]

@@ -110,7 +110,7 @@ def read_labels(
                 f"{name}: labels must have the size of the photo, {size[0]} x {size[1]}, not {found}"
             )
     values, conflicts = _laid_over([part.values for _, part in parts], conflict, [name for name, _ in parts])
-    named = wanted if len(wanted) else _joined(parts)
+    named = wanted if len(wanted) else joined(parts)
     notes = tuple(note for _, part in parts for note in part.notes)
     return Labels(values, named.with_ids(np.unique(values).tolist()), conflicts, notes)
 
@@ -133,7 +133,8 @@ def _laid_over(layers: list[NDArray[Any]], conflict: str, names: list[str]) -> t
     return out.astype(np.uint8 if int(out.max(initial=0)) < 256 else np.uint16), int(torn.sum())
 
 
-def _joined(parts: Sequence[tuple[str, Labels]]) -> Legend:
+def joined(parts: Sequence[tuple[str, Labels]]) -> Legend:
+    """One legend of those of several files, by name of the file. ValueError if a number has two names."""
     names: dict[int, str] = {}
     colours: dict[int, Any] = {}
     for file, part in parts:
