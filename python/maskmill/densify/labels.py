@@ -20,6 +20,8 @@ from maskmill.densify.legend import Legend
 from maskmill.io._semantic import label_image
 
 CONFLICTS = ("error", "first", "last", "none")
+MOST_CLASSES = 4096
+"""Of a label image: one with more values is a picture, or labels of instances."""
 _RASTERS = (".png", ".tif", ".tiff", ".bmp")
 
 
@@ -154,8 +156,8 @@ def _in_terms_of(part: Labels, wanted: Legend, merge: Mapping[str, str], file: s
         return part
     target = wanted if len(wanted) else part.legend
     unknown = [name for name in merge if name not in [*part.legend.names.values(), *target.names.values()]]
-    if unknown and len(part.legend):
-        known = ", ".join(part.legend.names.values())
+    if unknown:
+        known = ", ".join([*part.legend.names.values(), *target.names.values()]) or "none"
         raise ValueError(f"{file}: classes to merge must be of {known}, not {unknown[0]!r}")
     number_of: dict[int, int] = {0: 0}
     for number in np.unique(part.values).tolist():
@@ -204,6 +206,11 @@ def _of_file(path: Path, photo: Path | None) -> Labels:
         else [None] * len(dataset.categories)
     )
     ids = _ids(dataset.categories["id"])
+    if options.get("format") == "label_images" and len(dataset.categories) > MOST_CLASSES:
+        n = len(dataset.categories)
+        raise FormatError(
+            f"{path}: expected up to {MOST_CLASSES:,} classes, found {n:,} values: is it a picture?"
+        )
     names = [str(name) for name in dataset.categories["name"]]
     rows = label_image(dataset, i)
     values = np.concatenate([[0], ids])[rows].astype(np.uint16)
@@ -216,6 +223,10 @@ def _of_file(path: Path, photo: Path | None) -> Labels:
         for number, row in zip(ids.tolist(), about, strict=True)
         if isinstance(row, Mapping) and isinstance(row.get("color"), list) and number in named
     }
+    beside = path.with_name(f"{path.stem}_classes.json")
+    if options.get("format") == "label_images" and beside.is_file():
+        legend = Legend.of(beside)
+        named, colours = dict(legend.names), dict(legend.colours)
     said = dataset.info.get("ilastik", {})
     guessed = [f"{file}: axes were guessed to be {row['axes']}" for file, row in said.items()
                if isinstance(row, Mapping) and row.get("axes_guessed")]  # fmt: skip

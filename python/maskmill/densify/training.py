@@ -103,9 +103,17 @@ def fit(
     return _with_counts(model, pixels, rows, how)
 
 
-def trained(columns: Columns, rows: Painted, table: NDArray[np.float32], how: Mapping[str, Any]) -> Model:
-    """A model of rows whose columns are known; classes that have no row are left out."""
-    return _trained(columns, rows, table, Legend({}), how, 1.0)
+def trained(
+    columns: Columns,
+    rows: Painted,
+    table: NDArray[np.float32],
+    how: Mapping[str, Any],
+    *,
+    calibrate: bool = False,
+) -> Model:
+    """A model of rows whose columns are known; classes that have no row are left out. Calibrated if it can be."""
+    temperature = _temperature(columns, rows, table, how) if calibrate and splittable(rows) else 1.0
+    return _trained(columns, rows, table, Legend({}), how, temperature)
 
 
 def _trained(
