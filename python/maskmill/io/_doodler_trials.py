@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 31
 """Of one array: twenty classes of a picture of 100 million pixels."""
 
+MAX_TOTAL = 1 << 35
+"""Of all arrays of a file: members of a small archive may share the bytes that they are unpacked from."""
+
 MAX_CLASSES = 255
 MAX_NAME = 1000
 
@@ -249,6 +252,11 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
     try:
         with open_zip(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+            if total > MAX_TOTAL:
+                raise FormatError(
+                    f"{path}: expected up to {MAX_TOTAL:,} bytes in all arrays, found {total:,}"
+                )
             yield archive
     except FormatError:
         raise
