@@ -111,14 +111,15 @@ class Trial:
     def doodles(self) -> NDArray[np.uint8]:
         """(H, W) uint8: the class + 1 of what was drawn, 0 where nothing was."""
         found = self.array("doodles")
-        if int(found.max(initial=0)) > len(self.classes):
+        if int(found.max(initial=0)) > len(self.classes) or int(found.min(initial=0)) < 0:
             raise FormatError(
-                f"{self.path}: {self.prefix}doodles: expected classes up to {len(self.classes)}, found {found.max()}"
+                f"{self.path}: {self.prefix}doodles: expected classes up to {len(self.classes)}, found "
+                f"{found.min()} to {found.max()}"
             )
-        return found
+        return found.astype(np.uint8, copy=False)
 
 
-def read_trials(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
+def read_trials(path: Path, *, classes: Sequence[str] = (), only: str | None = None) -> list[Trial]:
     """The trials of a result, the newest first.
 
     Parameters
@@ -127,6 +128,8 @@ def read_trials(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
         A `.npz` file.
     classes : sequence of str
         Names for files that have none (before June 2021); numbers by default.
+    only : str, optional
+        The prefix of the one trial to read.
 
     Raises
     ------
@@ -149,7 +152,7 @@ def read_trials(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
         found: dict[str, dict[str, _Array]] = {}
         for member in archive.infolist():
             parsed = re.fullmatch(r"(0*)(.+)\.npy", member.filename, re.S)
-            if parsed:
+            if parsed and only in (None, parsed[1]):
                 prefix, name = parsed.groups()
                 found.setdefault(prefix, {})[name] = _declared(path, archive, member)
         if not any("label" in arrays for arrays in found.values()):
@@ -334,6 +337,8 @@ def _labels(label: NDArray[Any], classes: Sequence[str], where: str) -> NDArray[
 
 def _decoded(label: NDArray[Any], n: int, where: str) -> NDArray[np.uint8]:
     """Classes + 1 of an RGB label image; black is none."""
+    if n > 24:
+        raise FormatError(f"{where}: expected colours of up to 24 classes, found {n} names")
     made = np.zeros(label.shape[:2], np.uint8)
     known = (label == 0).all(-1)
     for c, colour in enumerate(colour_map(n)[:n], 1):

@@ -219,6 +219,8 @@ def _is_coloured(trial: Any, painted: NDArray[Any]) -> bool:
     if len(trial.classes) > 24 or not {"doodles", "image"} <= set(trial.arrays):
         return False
     doodles, image = trial.array("doodles"), trial.array("image")
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        return False
     if (
         doodles.dtype != np.uint8
         or image.dtype != np.uint8

@@ -37,6 +37,7 @@ from maskmill.studies.coast.labelled import (
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
 from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.pictures import overlay
+from maskmill.studies.coast.timeline import unique_names
 from maskmill.studies.coast.vectors import geojson
 
 PARTS = ("images", "labels", "overlays", "doodles", "masks", "geojson", "geotiff")
@@ -283,10 +284,10 @@ def dataset(
         if str(source.path) not in failed
         for one in labelled(source, trials, classes, remap)
     ]
-    names = list(dict.fromkeys(name for one in ones for name in one.classes))
+    names = list(dict.fromkeys(name for one in ones for name in unique_names(one.classes)))
     rows = []
     for one, row in zip(ones, report.rows, strict=True):
-        ids = [names.index(one.classes[k - 1]) + 1 if k else 0 for k in one.table[1:].tolist()]
+        ids = [names.index(unique_names(one.classes)[k - 1]) + 1 for k in one.table[1:].tolist()]
         field = f"{one.trial.prefix}label {','.join(map(str, ids))}"
         rows.append(
             (row["files"][0], row["height"], row["width"], Reference(str(one.trial.path), field, read_labels))
