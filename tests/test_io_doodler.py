@@ -283,6 +283,7 @@ class TestHostile:
         [
             (npy("(1000000000, 1000000000, 4)"), "expected 4,000,000,000,000,000,000 bytes"),
             (npy("(10**30, 1, 1)"), "expected an array of NumPy"),
+            (npy("(1, 1, 1"), "expected an array of NumPy"),
             (npy("(" + "9" * 400 + ", 1, 1)"), "bytes for uint8"),
             (npy("(-1, -1, 1)", body=b"1"), "expected an array of NumPy, found the shape"),
             (npy("(2, 2, 1)", body=b"123"), "expected 4 bytes for uint8"),

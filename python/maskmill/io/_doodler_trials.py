@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import FormatError, open_zip
+from maskmill._files import NOT_AN_ARRAY, FormatError, open_zip
 from maskmill.io._doodler_settings import colour_map, named_settings
 from maskmill.io._parse import MAX_SIDE
 
@@ -297,7 +297,7 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]
         if version != (1, 0):  # what np.savez writes; headers of later ones may have any length
             raise ValueError(f"of version {version[0]}.{version[1]}, not 1.0")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+    except NOT_AN_ARRAY as error:
         raise FormatError(f"{where}: expected an array of NumPy ({str(error)[:200]})") from None
     if any(side < 0 for side in shape):
         raise FormatError(f"{where}: expected an array of NumPy, found the shape {shape}")
