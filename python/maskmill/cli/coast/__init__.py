@@ -21,6 +21,7 @@ VERBS: tuple[str, ...] = (
     "tiles",
     "npz4gym",
     "pack",
+    "transfer",
     "replay",
 )
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""

@@ -23,6 +23,7 @@ georeference, vectors           label images and outlines where they lie on Eart
 pictures                        `show`: doodles and labels upon the picture, and a legend
 mapping, remapping              `remap`: other classes; the configurations that say which, and what would be done
 tiling, gym                     `tiles`: windows of one class; `npz4gym`: pairs for Segmentation Gym
+strokes                         `transfer`: doodles of one picture label others
 packing                         `pack`: results made of pictures and label images; one more trial for a result
 archives                        `archive`, `restore`: results without what is in them twice, and back
 ledger                          many files, one task each: the manifest of a folder, runs that go on
@@ -48,6 +49,7 @@ from maskmill.studies.coast.remapping import preview, remap
 from maskmill.studies.coast.replaying import Replay, replay
 from maskmill.studies.coast.replays import replay_all
 from maskmill.studies.coast.statistics import Statistics, stats
+from maskmill.studies.coast.strokes import transfer
 from maskmill.studies.coast.tiling import tiles
 from maskmill.studies.coast.timeline import Step, timeline
 from maskmill.studies.coast.trials import Name, find, name_of, read
@@ -88,5 +90,6 @@ __all__ = [
     "stats",
     "tiles",
     "timeline",
+    "transfer",
     "unpack",
 ]
