@@ -72,13 +72,13 @@ def transfer(
     >>> wet = np.arange(60) < 30
     >>> first, second = (np.where(wet[None, :, None], *shades).repeat(40, 0) for shades in ((40, 200), (60, 180)))
     >>> doodles = np.zeros((40, 60), np.uint8)
-    >>> doodles[5, 5:15], doodles[30, 40:55] = 1, 2
+    >>> doodles[:, [5, 25]], doodles[:, [35, 55]] = 1, 2
     >>> label = np.eye(2, dtype=np.uint8)[np.where(wet, 0, 1)[None].repeat(40, 0)]
     >>> names = ["sea", "land"]
     >>> np.savez(place / "may_db.npz", image=first.astype(np.uint8), label=label, doodles=doodles, classes=names)
     >>> write_picture(place / "june.png", second.astype(np.uint8))
-    >>> transfer(place / "may_db.npz", place / "june.png", place / "out").rows[0]["unchanged"]
-    1.0
+    >>> transfer(place / "may_db.npz", place / "june.png", place / "out").rows[0]["unchanged"] > 0.95
+    True
     """
     if user and not user.replace("-", "").isalnum():
         raise ValueError(f"user must be letters, digits and -, not {user!r}")
