@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 from fuzzing.documents import try_json
+from fuzzing.features import try_features
 from fuzzing.hamming import try_hamming
 from fuzzing.hashes import try_hashes
 from fuzzing.masks import try_counts, try_fills, try_kernels, try_polygons, try_strings
@@ -42,6 +43,7 @@ TARGETS = {
     "patches": try_patches,
     "hashes": try_hashes,
     "hamming": try_hamming,
+    "features": try_features,
 }
 
 

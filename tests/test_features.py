@@ -81,6 +81,50 @@ def test_deviation(rng, backend):
     np.testing.assert_allclose(features.deviation(image, 3, backend=backend)[..., 0], expected, atol=1e-6)
 
 
+def ilastik_bank(band: np.ndarray, sigma: float) -> np.ndarray:
+    """With SciPy, full kernels instead of halves, in float32 as ilastik."""
+    correlate = pytest.importorskip("scipy.ndimage").correlate1d
+
+    def kernel(s: float, order: int, window: float) -> np.ndarray:
+        radius = max(int(window * s + 0.5), min(order, 1))
+        x = np.arange(-radius, radius + 1)
+        w = np.exp(-(x**2) / (2 * s * s)) * [1, x, x**2 / s**2 - 1][order]
+        w -= w.mean() if order == 2 else 0
+        return w / (w.sum(), (x * w).sum(), (x * x * w).sum() / 2)[order]
+
+    def smooth(plane: np.ndarray, s: float, down: int = 0, along: int = 0, window: float = 2) -> np.ndarray:
+        plane = correlate(plane, kernel(s, down, window), axis=0, mode="mirror")
+        return correlate(plane, kernel(s, along, window), axis=1, mode="mirror")
+
+    def eigenvalues(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+        found = np.linalg.eigvalsh(np.stack([a, b, b, c], -1).reshape(*a.shape, 2, 2).astype(np.float64))
+        return [found[..., 1], found[..., 0]]
+
+    g = smooth(band, np.sqrt(sigma**2 - 1) if sigma > 1 else sigma, window=3.5)
+    s = min(sigma, 1)
+    d, a = smooth(g, s / 2, 1), smooth(g, s / 2, 0, 1)
+    dd, da, aa = smooth(g, s, 2), smooth(g, s, 1, 1), smooth(g, s, 0, 2)
+    maps = [
+        smooth(g, s),
+        dd + aa,
+        np.hypot(smooth(g, s, 1), smooth(g, s, 0, 1)),
+        smooth(g, s) - smooth(g, 0.66 * s),
+    ]
+    maps += eigenvalues(smooth(d * d, s), smooth(d * a, s), smooth(a * a, s)) + eigenvalues(dd, da, aa)
+    return np.stack(maps, -1)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (61, 129), (130, 65)])
+def test_ilastik(rng, backend, shape):
+    ramp = np.indices(shape).sum(0) * 3
+    image = np.stack([ramp + rng.normal(0, 10, shape), rng.random(shape)], -1)
+    scales = (0.3, 0.7, 1, 1.6, 3.5, 5, 10)
+    found = features.bank(image, scales, profile="ilastik", backend=backend)
+    assert found.shape[-1] == len(features.names(2, scales, profile="ilastik")) == 2 * 7 * 8
+    as_float32 = np.moveaxis(image.astype(np.float32), -1, 0)
+    assert_near(found, np.concatenate([ilastik_bank(band, s) for band in as_float32 for s in scales], -1))
+
+
 # Doodler
 
 
@@ -163,9 +207,11 @@ def test_on_a_core(data):
 # Everywhere or at requested pixels
 
 
-@pytest.mark.parametrize("profile", ["skimage", "doodler", "core"])
+@pytest.mark.parametrize("profile", ["skimage", "doodler", "ilastik", "core"])
 @pytest.mark.parametrize("shape", [*SIZES, (70, 1100)])
 def test_requested_pixels(rng, backend, shape, profile):
+    if backend == "numba" and shape[1] > 1000:
+        pytest.skip("the twin computes everything anyway")
     image = image_of(rng, (*shape, 3), "uint8")
     whole = features.bank(image, [0.7, 16], profile=profile, backend=backend)
     mask = rng.random(shape) < 0.02
@@ -180,7 +226,7 @@ def test_requested_pixels(rng, backend, shape, profile):
     assert features.bank(image, [0.7], profile=profile, at=[], backend=backend).shape[0] == 0
 
 
-@pytest.mark.parametrize("profile", ["skimage", "doodler", "core"])
+@pytest.mark.parametrize("profile", ["skimage", "doodler", "ilastik", "core"])
 @pytest.mark.parametrize("shape", [*SIZES, (0, 5), (5, 0), (70, 1100)])
 def test_same_bits(rng, both, shape, profile):
     image = image_of(rng, (*shape, 3))

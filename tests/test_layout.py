@@ -128,7 +128,7 @@ LEVELS = [
     {"_version", "_files", "_jobs", "_pickles", "_numba"},
     {"_backend"},
     {"_check", "_images"},
-    {"polygons", "_hash_profile"},
+    {"polygons", "_hash_profile", "_feature_plans"},
     {
         "rle",
         "setops",

@@ -33,7 +33,7 @@ enum Operation : int64_t {
     magnitude,        // sqrt(a^2 + b^2)
     sum,              // a + b
     difference,       // a - b
-    eigenvalues,      // two columns: of [[a, b], [b, c]], the larger one first
+    eigenvalues,      // two columns: of [[a, b], [b, c]], in double, the larger one first
     deviation,        // sqrt(max(b - a^2, 0))
     location,         // sqrt(rows[a][y]^2 + columns[a][x]^2)
     kOperations

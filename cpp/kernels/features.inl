@@ -195,12 +195,14 @@ inline void hessian_column(const FeatureColumn<S>& c, int64_t plane, S* __restri
     }
 }
 
+// In double: the smaller one may be all that rounding leaves of two large numbers.
 template <class S>
 inline void eigenvalue_columns(const S* a, const S* b, const S* c, S* __restrict out) {
     for (int64_t i = 0; i < kLanes; ++i) {
-        const S mean = (a[i] + c[i]) / 2, gap = half_gap(a[i], b[i], c[i]);
-        out[i] = mean + gap;
-        out[kLanes + i] = mean - gap;
+        const double p = static_cast<double>(a[i]), q = static_cast<double>(b[i]), r = static_cast<double>(c[i]);
+        const double mean = (p + r) / 2, gap = half_gap(p, q, r);
+        out[i] = static_cast<S>(mean + gap);
+        out[kLanes + i] = static_cast<S>(mean - gap);
     }
 }
 
