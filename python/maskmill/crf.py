@@ -322,7 +322,7 @@ def image_terms(
         sxy, weight = gaussian
         sxy = _positive(sxy, "gaussian sxy")
         made: Filter = (
-            Window(shape, sxy, backend=backend) if exact else Lattice(_places(shape, sxy), backend=backend)  # type: ignore[arg-type]
+            Window(shape, sxy, backend=backend) if exact else Lattice(_points(shape, sxy), backend=backend)  # type: ignore[arg-type]
         )
         terms.append((made, weight))
     if bilateral is not None:
@@ -332,16 +332,20 @@ def image_terms(
         if exact:
             made = Window(shape, sxy, guide, backend=backend)  # type: ignore[arg-type]
         else:
-            colours = guide.reshape(-1, guide.shape[2])
-            made = Lattice(np.concatenate((_places(shape, sxy), colours), axis=1), backend=backend)
+            made = Lattice(_points(shape, sxy, guide), backend=backend)
         terms.append((made, weight))
     return terms
 
 
-def _places(shape: tuple[int, ...], sigma: float) -> Floats:
-    """x, y of all pixels, row by row, in standard deviations."""
-    y, x = np.indices(shape, np.float32).reshape(2, -1)
-    return np.stack((x, y), axis=1) / np.float32(sigma)
+def _points(shape: tuple[int, ...], sigma: float, guide: Floats | None = None) -> Floats:
+    """x, y in standard deviations and what `guide` has, of all pixels, row by row."""
+    channels = 0 if guide is None else guide.shape[2]
+    out = np.empty((*shape, 2 + channels), np.float32)
+    out[..., 0] = np.arange(shape[1], dtype=np.float32) / np.float32(sigma)
+    out[..., 1] = (np.arange(shape[0], dtype=np.float32) / np.float32(sigma))[:, None]
+    if guide is not None:
+        out[..., 2:] = guide
+    return out.reshape(-1, 2 + channels)
 
 
 def _guide(image: ArrayLike | None, shape: tuple[int, ...], srgb: ArrayLike) -> Floats:
@@ -430,9 +434,7 @@ def _by_lattice(
 ) -> None:
     terms = []
     for made, weight in filters:
-        before, after = (
-            None if factor is None else factor.astype(np.float32) for factor in _factors(made.sums, scaling)
-        )
+        before, after = _factors(made.sums, scaling, np.float32)
         potts = isinstance(weight, float)
         terms.append((made.arrays, before, after, weight if potts else 0.0, None if potts else weight))
     kernels(backend).crf_mean_field(unary, terms, iterations, out)
@@ -446,7 +448,7 @@ def _exactly(
     for _ in range(iterations):
         logits = start.copy()
         for made, weight in filters:
-            before, after = _factors(made.sums, scaling)
+            before, after = _factors(made.sums, scaling, np.float64)
             sums = made.filter(found if before is None else found * before)
             if after is not None:
                 sums = sums * after
@@ -461,17 +463,16 @@ def _softmax(logits: Doubles) -> Doubles:
     return total
 
 
-def _factors(sums: NDArray[Any], scaling: int) -> tuple[Doubles | None, Doubles | None]:
-    """What values are multiplied by before and after a filter."""
-    plain = sums.astype(np.float64) + 1e-20
+def _factors(sums: NDArray[Any], scaling: int, dtype: Any) -> tuple[Any, Any]:
+    """What values are multiplied by before and after a filter; None: by nothing."""
+    if scaling == NORMALIZATIONS["none"]:
+        return None, None
+    whole = sums.astype(np.float64) + 1e-20
     if scaling == NORMALIZATIONS["symmetric"]:
-        roots: Doubles = 1 / np.sqrt(plain)
+        roots = (1 / np.sqrt(whole)).astype(dtype)
         return roots, roots
-    if scaling == NORMALIZATIONS["before"]:
-        return 1 / plain, None
-    if scaling == NORMALIZATIONS["after"]:
-        return None, 1 / plain
-    return None, None
+    shares = (1 / whole).astype(dtype)
+    return (shares, None) if scaling == NORMALIZATIONS["before"] else (None, shares)
 
 
 def _unary(value: ArrayLike, axes: int) -> Floats:
