@@ -37,7 +37,7 @@ from maskmill.studies.coast.archives import archive, restore
 from maskmill.studies.coast.audit import Lint, lint
 from maskmill.studies.coast.engine import Relabelled, relabel
 from maskmill.studies.coast.exports import unpack
-from maskmill.studies.coast.gym import Pair, npz4gym, read_gym
+from maskmill.studies.coast.gym import Pair, npz4gym, read_gym, show_gym
 from maskmill.studies.coast.interrater import Agreement, agreement
 from maskmill.studies.coast.mapping import Remap, built_in, read_remap
 from maskmill.studies.coast.packing import pack
@@ -87,6 +87,7 @@ __all__ = [
     "replay_all",
     "restore",
     "show",
+    "show_gym",
     "stats",
     "tiles",
     "timeline",
