@@ -224,8 +224,11 @@ class TestPack:
         labels = rng.integers(0, 3, (20, 30)).astype(np.uint8)
         picture = rng.integers(0, 256, (20, 30, 3), np.uint8)
         cv2.imwrite(str(tmp_path / "x_image.jpg"), picture)
-        cv2.imwrite(str(tmp_path / f"x_label{suffix}"), labels)
-        cv2.imwrite(str(tmp_path / f"y{suffix}"), colour_map(3)[labels][..., ::-1])
+        for name, image in ((f"x_label{suffix}", labels), (f"y{suffix}", colour_map(3)[labels])):
+            if suffix == ".tif":
+                pytest.importorskip("tifffile").imwrite(tmp_path / name, image)
+            else:
+                cv2.imwrite(str(tmp_path / name), image[..., ::-1] if image.ndim == 3 else image)
         cv2.imwrite(str(tmp_path / "y_image.png"), picture)
         for name, label in (("x", f"x_label{suffix}"), ("y", f"y{suffix}")):
             image = tmp_path / ("x_image.jpg" if name == "x" else "y_image.png")
