@@ -224,7 +224,7 @@ def test_verbs_refuse(files, monkeypatch, capsys, arguments, said):
 
 
 def test_core_72_2(data):
-    """Without the CRF, on a stretch of the core: the whole takes seconds, see benchmarks/core_scores.py."""
+    """Without the CRF, on a stretch of the core: the whole takes seconds, see maskmill core evaluate."""
     pytest.importorskip("h5py")
     folder = data / "cores"
     found = evaluate(

@@ -248,6 +248,27 @@ def _scores(found: Mapping[str, Any]) -> list[str]:
             f"<p class=leak>The original's own test, 5 % of the pixels at random, gives {leaking['accuracy']:.3f}: "
             f"it {LEAK}."
         )
+    return [*parts, *_by_class(dict(found.get("reports") or {}).get("default"))]
+
+
+def _by_class(report: Any) -> list[str]:
+    """Precision and recall of the default, and what few clasts are worth."""
+    if not isinstance(report, Mapping):
+        return []
+    head = ["class", "clasts", "tested", "precision", "recall", "F1"]
+    rows = []
+    for row in report.get("classes") or []:
+        cells = (_number(row.get(key)) for key in ("blobs", "tested_blobs", "precision", "recall", "f1"))
+        rows.append([escape(str(row.get("name"))), *cells])
+    parts = [
+        "<p>The default, by class; a clast is tested once for each split that it is held out from.",
+        _table(head, rows),
+    ]
+    curve = report.get("learning_curve") or {}
+    if curve:
+        means = {n: float(np.mean([score["accuracy"] for score in scores])) for n, scores in curve.items()}
+        told = ", ".join(f"{mean:.3f} with {n}" for n, mean in means.items())
+        parts.append(f"<p>Accuracy by the most clasts of a class that are trained with: {escape(told)}.")
     return parts
 
 
