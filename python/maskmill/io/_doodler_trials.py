@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 import zlib
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -33,8 +32,8 @@ MAX_NAME = 1000
 
 
 @dataclass(frozen=True)
-class _Array:
-    """An array of an `.npz`, not read yet."""
+class Declared:
+    """An array of an `.npz`, not read yet: the member that it is in, shape and type."""
 
     key: str
     shape: tuple[int, ...]
@@ -62,7 +61,7 @@ class Trial:
 
     path: Path
     prefix: str
-    arrays: Mapping[str, _Array]
+    arrays: Mapping[str, Declared]
     classes: tuple[str, ...]
     era: str
     settings: Mapping[str, float] = field(default_factory=dict)
@@ -77,7 +76,7 @@ class Trial:
         where = f"{self.path}: {self.prefix}{name}"
         if name not in self.arrays:
             raise FormatError(f"{where}: expected an array, found none")
-        with _opened(self.path) as archive:
+        with opened(self.path) as archive:
             return _read(archive, self.arrays[name], where)
 
     def image(self) -> NDArray[np.uint8]:
@@ -148,23 +147,34 @@ def read_trials(path: Path, *, classes: Sequence[str] = (), only: str | None = N
     >>> trial.classes, trial.labels().tolist()
     (('water', 'land'), [[1, 1, 2], [1, 2, 2]])
     """
-    with _opened(path) as archive:
-        found: dict[str, dict[str, _Array]] = {}
-        for member in archive.infolist():
-            parsed = re.fullmatch(r"(0*)(.+)\.npy", member.filename, re.S)
-            if parsed and only in (None, parsed[1]):
-                prefix, name = parsed.groups()
-                found.setdefault(prefix, {})[name] = _declared(path, archive, member)
-        if not any("label" in arrays for arrays in found.values()):
-            names = ", ".join(sorted({name for arrays in found.values() for name in arrays})[:9]) or "none"
-            raise FormatError(
-                f"{path}: expected the arrays of Doodler (label, doodles, ...), found {names[:200]}"
-            )
-        return [_trial(archive, path, prefix, found[prefix], classes) for prefix in sorted(found, key=len)]
+    with opened(path) as archive:
+        return trials_of(archive, path, declared_arrays(archive, path), classes, only)
+
+
+def trials_of(
+    archive: zipfile.ZipFile,
+    path: Path,
+    arrays: Mapping[str, Declared],
+    classes: Sequence[str] = (),
+    only: str | None = None,
+) -> list[Trial]:
+    """The trials that arrays with such names make up, the newest first."""
+    found: dict[str, dict[str, Declared]] = {}
+    for key, array in arrays.items():
+        name = key.lstrip("0") or key[-1:]
+        prefix = key.removesuffix(name)
+        if only in (None, prefix):
+            found.setdefault(prefix, {})[name] = array
+    if not any("label" in of_trial for of_trial in found.values()):
+        names = ", ".join(sorted({name for of_trial in found.values() for name in of_trial})[:9]) or "none"
+        raise FormatError(
+            f"{path}: expected the arrays of Doodler (label, doodles, ...), found {names[:200]}"
+        )
+    return [_trial(archive, path, prefix, found[prefix], classes) for prefix in sorted(found, key=len)]
 
 
 def _trial(
-    archive: zipfile.ZipFile, path: Path, prefix: str, arrays: dict[str, _Array], classes: Sequence[str]
+    archive: zipfile.ZipFile, path: Path, prefix: str, arrays: dict[str, Declared], classes: Sequence[str]
 ) -> Trial:
     """A trial whose arrays are of the right kinds and fit one another."""
     where = f"{path}: {prefix}"
@@ -196,7 +206,7 @@ def _trial(
     return Trial(path, prefix, arrays, names, era, settings)
 
 
-def _names(archive: zipfile.ZipFile, array: _Array, where: str) -> tuple[str, ...]:
+def _names(archive: zipfile.ZipFile, array: Declared, where: str) -> tuple[str, ...]:
     if array.dtype.kind != "U" or len(array.shape) > 1:
         raise FormatError(f"{where}classes: expected a list of text, found {array.dtype} of {array.shape}")
     if math.prod(array.shape) > MAX_CLASSES or array.dtype.itemsize > 4 * MAX_NAME:
@@ -213,7 +223,7 @@ def _names(archive: zipfile.ZipFile, array: _Array, where: str) -> tuple[str, ..
     return tuple(found.tolist())
 
 
-def _settings(archive: zipfile.ZipFile, array: _Array | None, where: str) -> list[float]:
+def _settings(archive: zipfile.ZipFile, array: Declared | None, where: str) -> list[float]:
     if array is None:
         return []
     if array.dtype.kind not in "fiu" or len(array.shape) != 1 or array.shape[0] > 100:
@@ -236,7 +246,7 @@ def read_arrays(path: Path, only: Container[str] | None = None) -> Iterator[tupl
     FormatError
         If the file is damaged, has pickled objects, something else than arrays, or two arrays of one name.
     """
-    with _opened(path) as archive:
+    with opened(path) as archive:
         met = set()
         for member in archive.infolist():
             name, _, suffix = member.filename.rpartition(".")
@@ -250,7 +260,8 @@ def read_arrays(path: Path, only: Container[str] | None = None) -> Iterator[tupl
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An `.npz` of which nothing is trusted; what is wrong with it while it is read becomes a FormatError."""
     import zipfile
 
     try:
@@ -274,7 +285,16 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise FormatError(f"{path}: a damaged archive ({error})") from None
 
 
-def _declared(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Array:
+def declared_arrays(archive: zipfile.ZipFile, path: Path) -> dict[str, Declared]:
+    """What the headers of all arrays say, by their names."""
+    found = {}
+    for member in archive.infolist():
+        if member.filename.endswith(".npy") and member.filename != ".npy":
+            found[member.filename.removesuffix(".npy")] = _declared(path, archive, member)
+    return found
+
+
+def _declared(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Declared:
     """What the header of an array says, if the archive agrees."""
     where = f"{path}: {member.filename[:100]!r}"
     with archive.open(member) as file:
@@ -288,7 +308,7 @@ def _declared(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
             )
         if size > MAX_BYTES or max(shape, default=0) > MAX_SIDE:
             raise FormatError(f"{where}: expected up to {MAX_BYTES:,} bytes, found {dtype} of {shape}")
-    return _Array(member.filename, shape, dtype)
+    return Declared(member.filename, shape, dtype)
 
 
 def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -304,7 +324,7 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]
     return shape, dtype
 
 
-def _read(archive: zipfile.ZipFile, array: _Array, where: str) -> NDArray[Any]:
+def _read(archive: zipfile.ZipFile, array: Declared, where: str) -> NDArray[Any]:
     if array.dtype.hasobject:
         raise FormatError(f"{where}: expected numbers or text, found pickled objects, which are never loaded")
     with archive.open(array.key) as file:
