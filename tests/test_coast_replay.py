@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 
@@ -238,12 +240,42 @@ def test_relabel():
     image, doodles = shore()
     truth = 1 + (np.arange(44) > 14) + (np.arange(44) > 22) + np.zeros((60, 1), int)
     made = relabel(image, doodles, classes=["water", "surf", "sand"])
-    assert (made.labels + 1 == truth).mean() > 0.97
+    assert (made.labels + 1 == truth).mean() > 0.95
     assert (made.labels[doodles > 0] + 1 == doodles[doodles > 0]).all()
     np.testing.assert_allclose(made.probabilities.sum(axis=2), 1, atol=1e-5)
     again = relabel(image, doodles)
     np.testing.assert_array_equal(made.labels, again.labels)
     assert again.classes == ("1", "2", "3")
+
+
+def stripes_scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture of stripes as wide as it is high, strokes along and across them, and the truth."""
+    height, stripes = 60, 6
+    truth = 1 + np.arange(height * stripes) // height % 2 + np.zeros((height, 1), int)
+    noise = np.random.default_rng(7).normal(0, 12, (*truth.shape, 3))
+    image = np.clip(np.array([[60, 90, 160], [190, 170, 120]])[truth - 1] + noise, 0, 255).astype(np.uint8)
+    doodles = np.zeros(truth.shape, np.uint8)
+    inside = np.arange(truth.shape[1]) % height
+    doodles[29:31, (inside > 2) & (inside < 57)] = 1
+    doodles[5:55, np.isin(inside, (3, 4, 55, 56))] = 1
+    doodles *= truth.astype(np.uint8)
+    return image, doodles, truth
+
+
+def test_axes(tmp_path):
+    """Doodler's smoothing takes the next stripe for the next row: 62 % of the pixels are right, 56 % of the doodles."""
+    image, doodles, truth = stripes_scene()
+    settings = [3, 1, 1, 1, 1, 0.61, 2]
+    [trial] = read(
+        write_trial(
+            tmp_path / "a_b.npz", settings, image=image, orig_image=image, doodles=doodles, label=truth - 1
+        )
+    )
+    rebuild, era = Rebuild(trial, stretched(image), doodles, "sk017", "lattice"), ERAS["MLP-5"]
+    classifier = rebuild.snapshots(era)[0]
+    assert (rebuild.classified(era, classifier) == truth).mean() > 0.95
+    assert 0.58 < (rebuild.label(era, classifier) == truth).mean() < 0.68
+    assert (relabel(image, doodles).labels + 1 == truth).mean() > 0.99
 
 
 def test_relabel_keeps_classes_apart():
@@ -341,3 +373,57 @@ def test_compared_with_other_labels(tmp_path):
     assert found.iou["surf"] == 1
     assert 0 < found.iou["water"] < 1
     assert found.boundary_iou < 1
+
+
+@hypothesis.given(data=st.data())
+@hypothesis.settings(max_examples=12, deadline=None)
+def test_any_picture_and_doodles(data):
+    """A label for every pixel, or a ValueError that says why not."""
+    height, width = data.draw(st.integers(1, 24)), data.draw(st.integers(1, 24))
+    shape = (height, width, *data.draw(st.sampled_from([(), (1,), (3,), (4,)])))
+    kind = data.draw(st.sampled_from([np.uint8, np.uint16, np.float32, np.bool_]))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    image = (rng.random(shape) * data.draw(st.sampled_from([0, 1, 200]))).astype(kind)
+    doodles = rng.integers(0, 4, (height, width)) * (
+        rng.random((height, width)) < data.draw(st.sampled_from([0, 0.02, 1]))
+    )
+    if not doodles.any():
+        with pytest.raises(ValueError, match="class above 0"):
+            relabel(image, doodles)
+        return
+    made = relabel(image, doodles)
+    assert made.labels.shape == doodles.shape
+    assert np.isin(made.labels + 1, doodles[doodles > 0]).all()
+    assert (made.labels[doodles > 0] + 1 == doodles[doodles > 0]).all()
+    np.testing.assert_allclose(made.probabilities.sum(axis=2), 1, atol=1e-4)
+
+
+@hypothesis.given(data=st.data())
+@hypothesis.settings(max_examples=12, deadline=None)
+def test_any_trial(tmp_path_factory, data):
+    """Any sizes, settings and doodles: a label, or an error that names the file."""
+    height, width = data.draw(st.integers(1, 30)), data.draw(st.integers(1, 30))
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    image = rng.integers(0, 256, (height, width, *data.draw(st.sampled_from([(), (3,), (4,)])))).astype(
+        np.uint8
+    )
+    doodles = rng.integers(0, 4, (height, width)).astype(np.uint8)
+    doodles[rng.random((height, width)) < data.draw(st.sampled_from([0.1, 0.9]))] = 0
+    numbers = st.sampled_from([0, 1, 2, 3, 7, 0.5, 0.9, 1e9, -1, float("nan"), float("inf")])
+    settings = data.draw(
+        st.one_of(st.lists(numbers, min_size=5, max_size=9), st.just([3, 2, 1, 1, 1, 0.9, 2]))
+    )
+    arrays = {
+        "image": image,
+        "orig_image": image,
+        "doodles": doodles,
+        "label": rng.integers(0, 3, (height, width)),
+    }
+    path = write_trial(tmp_path_factory.mktemp("any") / "a_b.npz", settings, **arrays)
+    [trial] = read(path)
+    said = ""
+    try:
+        assert replay(trial).labels.shape == doodles.shape
+    except ValueError as error:
+        said = str(error)
+    assert not said or str(path) in said

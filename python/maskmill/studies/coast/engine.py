@@ -19,7 +19,9 @@ from maskmill import densify, features, perceptron
 UNLABELLED = 255
 """Label of pixels that are not valid."""
 
-_SIGMAS = (1.0, 4.0, 16.0)
+_SIGMAS = (1.0, 2.0)
+"""Doodler goes up to 16. Of doodles of five published trials that lie in squares that were not trained with, 97.3 % are
+right with these and 96.8 % with 1, 4 and 16; borders are where they are seen."""
 _PER_CLASS = 20_000
 _FEWEST_OF_CLASS, _FEWEST = 20, 2000
 """Rows that a class, and all classes, are repeated up to, for the classifier to hold some out and to take steps."""
