@@ -139,3 +139,13 @@ def test_crf_is_scored_and_chosen_on_training_blobs(rng):
     searched = densify.evaluate(image, strokes, features="lab", splits=1, curve=False, crf="search")
     ((plain, smooth, _),) = searched.crf
     assert smooth.accuracy >= plain.accuracy - 0.01
+
+
+def test_doodles_are_strokes(data):
+    """Of a result of Doodler, the picture, and what was drawn, not what came of it."""
+    from maskmill.densify.files import read_strokes
+
+    path = sorted((data / "doodler").glob("*.npz"))[0]
+    found = read_strokes([path], [path])
+    assert found.images[0].shape[:2] == found.labels[0].shape
+    assert 0 < (found.labels[0] > 0).mean() < 0.2

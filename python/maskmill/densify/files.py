@@ -42,8 +42,9 @@ def read_strokes(
     ----------
     photos : paths
     labels : paths
-        One for each photo, in their order; several for one photo, which are laid over each other; or one for all: a
-        folder of files called as the photos, or a file of several images (polygons, projects).
+        Of results of Doodler, what was drawn. One for each photo, in their order; several for one photo, which are laid
+        over each other; or one for all: a folder of files called as the photos, or a file of several images (polygons,
+        projects).
     legend, conflict
         As of `read_labels`.
 
@@ -60,7 +61,14 @@ def read_strokes(
         size = (int(image.shape[0]), int(image.shape[1]))
         sources = labels_of(photo, i, photos, labels)
         found.append(
-            read_labels([str(s) for s in sources], size=size, photo=photo, legend=legend, conflict=conflict)
+            read_labels(
+                [str(s) for s in sources],
+                size=size,
+                photo=photo,
+                legend=legend,
+                conflict=conflict,
+                doodles=True,
+            )
         )
     named = joined([(str(photo), part) for photo, part in zip(photos, found, strict=True)])
     return Strokes(images, [part.values for part in found], named)
@@ -142,9 +150,8 @@ def apply(
     size = (int(image.shape[0]), int(image.shape[1]))
     marks = None
     if pinned:
-        marks = read_labels(
-            [str(path) for path in pinned], size=size, photo=photo, legend=model.legend
-        ).values
+        sources = [str(path) for path in pinned]
+        marks = read_labels(sources, size=size, photo=photo, legend=model.legend, doodles=True).values
     folder.mkdir(parents=True, exist_ok=True)
     asked: dict[str, Any] = {"crf": crf, "pinned": marks, "tile": tile, "progress": progress}
     if size[0] * size[1] > LARGE:

@@ -17,7 +17,7 @@ from maskmill._files import FormatError
 from maskmill.dataset import Dataset
 from maskmill.densify.classmaps import class_map, is_classified, read_classified
 from maskmill.densify.legend import Legend
-from maskmill.io._semantic import label_image
+from maskmill.io._semantic import label_image, read_rows
 
 CONFLICTS = ("error", "first", "last", "none")
 MOST_CLASSES = 4096
@@ -53,6 +53,7 @@ def read_labels(
     legend: Any = None,
     merge: Mapping[str, str] | None = None,
     conflict: str = "error",
+    doodles: bool = False,
 ) -> Labels:
     """Labels of one photo, laid over each other.
 
@@ -73,6 +74,8 @@ def read_labels(
         Classes that are counted as others.
     conflict : {"error", "first", "last", "none"}
         Where files give a pixel different classes: refuse that, take the first or the last file's, or none.
+    doodles : bool
+        Of results of Doodler, take what was drawn, not what came of it.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def read_labels(
     parts = []
     for i, source in enumerate(several):
         if isinstance(source, str | os.PathLike):
-            name, part = str(source), _of_file(Path(source), None if photo is None else Path(photo))
+            name, part = str(source), _of_file(Path(source), None if photo is None else Path(photo), doodles)
         else:
             name, part = f"labels {i}", Labels(class_map(source), Legend({}))
         parts.append((name, _in_terms_of(part, wanted, merge or {}, name)))
@@ -185,7 +188,7 @@ def _listed(legend: Legend) -> str:
 # Files
 
 
-def _of_file(path: Path, photo: Path | None) -> Labels:
+def _of_file(path: Path, photo: Path | None, doodles: bool) -> Labels:
     if is_classified(path):
         found = read_classified(path)
         return Labels(found.values, found.legend)
@@ -212,7 +215,8 @@ def _of_file(path: Path, photo: Path | None) -> Labels:
             f"{path}: expected up to {MOST_CLASSES:,} classes, found {n:,} values: is it a picture?"
         )
     names = [str(name) for name in dataset.categories["name"]]
-    rows = label_image(dataset, i)
+    drawn = (dataset.images["attributes"][i] or {}).get("doodles") if doodles else None
+    rows = label_image(dataset, i) if drawn is None else read_rows(dataset, drawn)
     values = np.concatenate([[0], ids])[rows].astype(np.uint16)
     # Numbers that nobody named are called by their number by readers: those are no names.
     named = {

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError
+from maskmill.io import doodler
 from maskmill.io.images import IMAGE_SUFFIXES, read_image
 from maskmill.io.volumes import Volume, open_volume
 
@@ -43,8 +44,8 @@ class Picture:
 def open_picture(path: str | Path, *, dataset: str | None = None) -> Any:
     """A photo: an array, or a `Picture` of what is large or lies in chunks.
 
-    PNG, JPEG, BMP, WebP, TIFF, and whatever `maskmill.io.volumes` opens, if it has one plane. Alpha is left out, but
-    for TIFFs, whose fourth band may be anything.
+    PNG, JPEG, BMP, WebP, TIFF, the picture in a result of Doodler (`.npz`), and whatever `maskmill.io.volumes` opens,
+    if it has one plane. Alpha is left out, but for TIFFs, whose fourth band may be anything.
 
     Raises
     ------
@@ -54,6 +55,11 @@ def open_picture(path: str | Path, *, dataset: str | None = None) -> Any:
     file = Path(path)
     suffix = file.suffix.lower()
     tiff = suffix in (".tif", ".tiff")
+    if suffix == ".npz":
+        (found, *_) = doodler.read(file, trials="newest").images["pixels"]
+        if found is None:
+            raise FormatError(f"{file}: expected a result of Doodler with its picture, found none")
+        return found.read()
     whole = suffix in IMAGE_SUFFIXES and not file.is_dir() and dataset is None
     if whole and not (tiff and file.stat().st_size > LARGE):
         image = read_image(file)

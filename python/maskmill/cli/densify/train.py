@@ -15,6 +15,7 @@ examples:
   maskmill densify train a.jpg b.jpg --labels a.h5 b.h5 --legend classes.json --out model.npz
   maskmill densify train photos/*.png --labels strokes/ --out model.npz      a folder of strokes/<photo>.png
   maskmill densify train photos/*.jpg --labels polygons.json --out model.npz polygons of all photos in one file
+  maskmill densify train result.npz --labels result.npz --out model.npz      picture and doodles of Doodler
   maskmill densify train core.jpg --labels core.h5 --features lab filters cnn --out model.npz
   maskmill densify train photo.jpg --labels strokes.png --classifier trees --option n_estimators=300 --out model.npz
 
