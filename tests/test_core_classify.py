@@ -120,6 +120,8 @@ def test_textures_of_points_are_those_of_rows(rng):
     assert np.array_equal(textures.sample(image, at), whole[at[:, 0], at[:, 1]])
     assert np.array_equal(textures.columns(image, box=(9, 20, 3, 40)), whole[9:20, 3:40])
     assert textures.sample(image, np.empty((0, 2), int)).shape == (0, 22)
+    gray = np.repeat(image[..., :1], 3, axis=2)
+    assert np.array_equal(textures.columns(image[..., 0]), textures.columns(gray))
 
 
 def test_scores(plain):

@@ -16,6 +16,7 @@ from maskmill.densify._bilinear import Steps, interpolate_box, interpolate_point
 from maskmill.densify._map_cache import MapCache, Maps
 from maskmill.densify.columns import Box, colours
 from maskmill.densify.hypercolumns import Network
+from maskmill.densify.labels import checked_photo
 
 
 class Bins(NamedTuple):
@@ -32,6 +33,8 @@ BINS = (Bins(0, 0, 100, 12, 32), Bins(1, -12, 12, 10, 16))
 """Lightness, and green to red."""
 CELL = 4
 """Histograms are counted in cells of so many pixels a side."""
+STRIP = 128 * CELL
+"""Rows whose colours are in memory at once."""
 TAPS = {"b0": 16.0, "b2": 8.0}
 """Layers, and the sigmas of the means around a pixel."""
 STEPS = {"b0": 2, "b2": 4, "histograms": CELL}
@@ -98,7 +101,7 @@ class Textures:
             for tap, values in self._network.maps(image).items():
                 channels = np.ascontiguousarray(values.transpose(1, 2, 0))
                 maps[tap] = np.concatenate([channels, _mean(channels, TAPS[tap] / STEPS[tap])], axis=2)
-        maps["histograms"] = _histograms(colours(image if image.ndim == 3 else image[..., None]))
+        maps["histograms"] = _histograms(checked_photo(image))
         return maps
 
 
@@ -117,15 +120,21 @@ def _grids(maps: Maps, box: Box) -> Iterator[tuple[NDArray[np.float32], Steps, S
         start += values.shape[2]
 
 
-def _histograms(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+def _histograms(image: NDArray[Any]) -> NDArray[np.float32]:
     """Roots of shares of bins, (h, w, 22)."""
-    parts = []
-    for bins in BINS:
-        step = np.float32((bins.high - bins.low) / (bins.n - 1))
-        place = (np.clip(lab[..., bins.band], bins.low, bins.high) - np.float32(bins.low)) / step
-        cells = np.stack([_cells(np.maximum(1 - np.abs(place - k), 0)) for k in range(bins.n)], axis=2)
-        parts.append(np.sqrt(np.maximum(_mean(cells, bins.sigma / CELL), 0)))
-    return np.concatenate(parts, axis=2)
+    strips: list[list[NDArray[np.float32]]] = [[] for _ in BINS]
+    for top in range(0, len(image), STRIP):
+        lab = colours(image[top : top + STRIP])
+        for strip, bins in zip(strips, BINS, strict=True):
+            step = np.float32((bins.high - bins.low) / (bins.n - 1))
+            place = (np.clip(lab[..., bins.band], bins.low, bins.high) - np.float32(bins.low)) / step
+            strip.append(
+                np.stack([_cells(np.maximum(1 - np.abs(place - k), 0)) for k in range(bins.n)], axis=2)
+            )
+    means = [
+        _mean(np.concatenate(strip), bins.sigma / CELL) for strip, bins in zip(strips, BINS, strict=True)
+    ]
+    return np.sqrt(np.maximum(np.concatenate(means, axis=2), 0))
 
 
 def _cells(image: NDArray[np.float32]) -> NDArray[np.float32]:

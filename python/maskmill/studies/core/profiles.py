@@ -108,9 +108,8 @@ def own_columns() -> tuple[Feature, ...]:
 def _boosting() -> Any:
     """Three rounds of trees of depth 6 at a rate of 0.1: XGBoost, as in core_features, or scikit-learn."""
     if importlib.util.find_spec("xgboost") is not None:
-        from xgboost import XGBClassifier
-
-        return XGBClassifier(n_estimators=3, max_depth=6, learning_rate=0.1, random_state=42)
+        made = need("xgboost", "core").XGBClassifier
+        return made(n_estimators=3, max_depth=6, learning_rate=0.1, random_state=42)
     return need("sklearn.ensemble", "core").HistGradientBoostingClassifier(
         max_iter=3, max_depth=6, learning_rate=0.1, early_stopping=False, random_state=42
     )

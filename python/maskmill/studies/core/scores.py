@@ -162,6 +162,18 @@ def evaluate(
     ------
     ValueError
         If no class has two blobs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from maskmill.studies.core import evaluate
+    >>> photo = np.full((64, 48, 3), (205, 180, 145), np.uint8)
+    >>> photo[32:] = 60, 70, 75
+    >>> strokes = np.zeros((64, 48), np.uint8)
+    >>> strokes[4:9, 5:40] = strokes[20:25, 5:40] = 1
+    >>> strokes[40:45, 5:40] = strokes[55:60, 5:40] = 2
+    >>> evaluate(photo, strokes, sets=["LAB"], splits=2, leaking=False).rows()[0]["accuracy"]
+    1.0
     """
     there = has_network() if network is None else network
     chosen = [name for name in NAMES if there or name not in NETWORK] if sets is None else list(sets)
