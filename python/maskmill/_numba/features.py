@@ -87,7 +87,8 @@ def _map(
         return (planes[a] - planes[b],)
     if operation == EIGENVALUES:
         # In double: the smaller one may be all that rounding leaves of two large numbers.
-        larger, smaller = _eigenvalues(*(planes[p].astype(np.float64) for p in (a, b, c)), False)
+        double = [planes[p].astype(np.float64) for p in (a, b, c)]
+        larger, smaller = _eigenvalues(double[0], double[1], double[2], False)
         return larger.astype(planes[a].dtype), smaller.astype(planes[a].dtype)
     if operation == DEVIATION:
         variance = planes[b] - planes[a] * planes[a]
