@@ -56,6 +56,10 @@ def add_method(p: argparse.ArgumentParser) -> None:
         "--per-class", type=int, default=2000, metavar="N",
         help="use at most so many pixels of each class, 0: all (default: 2000)",
     )  # fmt: skip
+    group.add_argument(
+        "--calibrate", action="store_true",
+        help="tune probabilities on strokes held out, so that they say how often they are right, also to a CRF",
+    )  # fmt: skip
 
 
 def add_crf(p: argparse._ActionsContainer, more: str = "") -> None:
@@ -82,6 +86,7 @@ def method(options: argparse.Namespace) -> dict[str, Any]:
         "classifier": options.classifier,
         "options": pairs(options.option, "--option"),
         "per_class": options.per_class or None,
+        "calibrate": options.calibrate,
     }
 
 

@@ -13,9 +13,9 @@ _EPILOG = """\
 examples:
   maskmill densify train photo.jpg --labels strokes.png --out model.npz
   maskmill densify train a.jpg b.jpg --labels a.h5 b.h5 --legend classes.json --out model.npz
-  maskmill densify train photos/*.png --labels strokes/ --out model.npz      a folder of strokes/<photo>.png
-  maskmill densify train photos/*.jpg --labels polygons.json --out model.npz polygons of all photos in one file
-  maskmill densify train result.npz --labels result.npz --out model.npz      picture and doodles of Doodler
+  maskmill densify train photos/*.png --labels strokes/ --out model.npz         a folder of strokes/<photo>.png
+  maskmill densify train photos/*.jpg --labels polygons.json --out model.npz    polygons of all photos in one file
+  maskmill densify train result.npz --labels result.npz --out model.npz         picture and doodles of Doodler
   maskmill densify train core.jpg --labels core.h5 --features lab filters cnn --out model.npz
   maskmill densify train photo.jpg --labels strokes.png --classifier trees --option n_estimators=300 --out model.npz
 
@@ -36,10 +36,6 @@ def add_parser(steps: Any) -> None:
     _shared.add_strokes(p)
     p.add_argument("--out", metavar="MODEL.npz", type=Path, required=True, help="the model to write")
     _shared.add_method(p)
-    p.add_argument(
-        "--calibrate", action="store_true",
-        help="tune probabilities on strokes held out, so that they say how often they are right",
-    )  # fmt: skip
     p.add_argument("--seed", type=int, default=0, help="same seed, same model (default: 0)")
 
 
@@ -56,7 +52,6 @@ def run(options: argparse.Namespace) -> int:
             found.labels,
             **_shared.method(options),
             names=found.legend,
-            calibrate=options.calibrate,
             seed=options.seed,
         )
     options.out.parent.mkdir(parents=True, exist_ok=True)
