@@ -86,6 +86,11 @@ class Columns:
     def _is_network(self, name: str) -> bool:
         return name.startswith("cnn") or hasattr(self.own.get(name), "sample")
 
+    def opened(self, image: Any) -> Any:
+        """The image, in memory if a network is to look at it: that needs the whole."""
+        needs = any(self._is_network(name) for name in self.features)
+        return np.asarray(image[:, :]) if needs and not isinstance(image, np.ndarray) else image
+
     def of(self, image: Any, box: Box, at: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Columns of the pixels of a box (h, w, F), or of those `at` (K, 2) rows and columns of the image (K, F).
 

@@ -240,6 +240,9 @@ def columns_of(columns: Columns, images: Sequence[Any], rows: Painted) -> NDArra
     parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
     for i, image in enumerate(images):
         mine = np.flatnonzero(rows.image == i)
+        if not len(mine):
+            continue
+        image = columns.opened(image)
         height, width = image.shape[:2]
         windows = rows.at[mine] // WINDOW
         for window in np.unique(windows, axis=0):
