@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,8 @@ from maskmill.studies.core.scale import Scale
 from maskmill.studies.core.shapes import Shapes
 
 LEAK = "#c0392b"
+NONE = (222, 226, 235)
+"""Where there is no class: not black, which may be a class."""
 MOST = 2400
 """Rows of a photo that a picture shows; of larger ones every n-th pixel."""
 
@@ -75,6 +76,7 @@ def _coloured(classes: NDArray[Any] | None, legend: Legend) -> NDArray[np.uint8]
     if classes is None:
         return None
     table: NDArray[np.uint8] = legend.table(int(classes.max(initial=0)) + 1)
+    table[0] = NONE
     found: NDArray[np.uint8] = table[classes]
     return found
 
@@ -116,7 +118,7 @@ def _legend(figure: Any, classes: NDArray[Any], legend: Legend) -> None:
 
 
 def _shade(legend: Legend, number: int) -> tuple[float, ...]:
-    return tuple(value / 255 for value in legend.colour(number)) if number else (0.0, 0.0, 0.0)
+    return tuple(value / 255 for value in (legend.colour(number) if number else NONE))
 
 
 # Clasts
@@ -165,29 +167,16 @@ def scores(rows: Sequence[Mapping[str, Any]], leaking: Mapping[str, Any] | None)
     """Bars of accuracy on held-out clasts; what random pixels say is hatched, as it leaks."""
     figure = _figure(9.5, 1.6 + 0.55 * (len(rows) + (leaking is not None)))
     panel = figure.subplots()
-    labels = []
-    for i, row in enumerate(rows):
-        labels.append(f"{row['set']} ({row['columns']})")
-        panel.barh(
-            i + 0.2,
-            row["accuracy"],
-            0.34,
-            xerr=row["accuracy_sd"],
-            color="#4477aa",
-            error_kw={"linewidth": 1},
-            label="held-out clasts" if i == 0 else None,
-        )
-        if row["with_crf"] is not None and not math.isnan(row["with_crf"]):
-            bar = {
-                "facecolor": "#66ccee",
-                "label": "held-out clasts, all pixels, with CRF" if i == 0 else None,
-            }
-            panel.barh(i - 0.15, row["with_crf"], 0.34, **bar)
-        if row["random_pixels"] is not None and not math.isnan(row["random_pixels"]):
-            label = "random pixels: leaks" if i == 0 else None
-            panel.plot(
-                row["random_pixels"], i + 0.2, "|", color=LEAK, markersize=12, markeredgewidth=2, label=label
-            )
+    labels = [f"{row['set']} ({row['columns']})" for row in rows]
+    accuracy, spread = (_column(rows, name) for name in ("accuracy", "accuracy_sd"))
+    before, after, random = (_column(rows, name) for name in ("all_pixels", "with_crf", "random_pixels"))
+    y = np.arange(len(rows))
+    panel.barh(y - 0.17, accuracy, 0.34, xerr=spread, color="#4477aa", label="held-out clasts")
+    if np.isfinite(after).any():
+        panel.barh(y + 0.18, after, 0.34, color="#66ccee", label="all their pixels, with CRF")
+        panel.plot(before, y + 0.18, "|", color="black", markersize=12, label="all pixels, without CRF")
+    tick = {"color": LEAK, "markersize": 12, "markeredgewidth": 2}
+    panel.plot(random, y - 0.17, "|", label="random pixels: leaks", **tick)
     if leaking is not None:
         labels.append("original, scored by itself: LEAKS")
         style = {"facecolor": "none", "edgecolor": LEAK, "hatch": "///"}
@@ -198,6 +187,12 @@ def scores(rows: Sequence[Mapping[str, Any]], leaking: Mapping[str, Any] | None)
     panel.grid(axis="x", alpha=0.3)
     panel.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     return figure
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
+    """NaN where nothing is said."""
+    values = [row.get(name) for row in rows]
+    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def _figure(width: float, height: float) -> Any:

@@ -200,7 +200,7 @@ def _classes(found: ClassMap, about: Mapping[str, Any], clasts: Shapes | None, w
 
 
 def _named(legend: Legend, number: int) -> str:
-    red, green, blue = legend.colour(number) if number else (0, 0, 0)
+    red, green, blue = legend.colour(number) if number else pictures.NONE
     swatch = f"<span class=swatch style='background:rgb({red},{green},{blue})'></span>"
     return f"{swatch}{number} {escape(legend.name(number))}"
 
