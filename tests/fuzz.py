@@ -22,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from fuzzing.crf import try_crf
 from fuzzing.documents import try_json
 from fuzzing.features import try_features
 from fuzzing.hamming import try_hamming
@@ -43,6 +44,7 @@ TARGETS = {
     "patches": try_patches,
     "hashes": try_hashes,
     "hamming": try_hamming,
+    "crf": try_crf,
     "features": try_features,
 }
 

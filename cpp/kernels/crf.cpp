@@ -166,24 +166,21 @@ class LatticeBuilder {
         std::vector<Piece> parts;
         for (size_t p = 0; p < pieces; ++p) parts.emplace_back(n_ * p / pieces, n_ * (p + 1) / pieces, layout_.words());
         parallel_run(pieces, [&](size_t p) { place(parts[p], out); });
-        const KeyTable all = merge(parts, out);
-        resize_huge(out.points, n_ * (d_ + 1));
-        resize_huge(out.shares, n_ * (d_ + 1));
-        parallel_run(pieces, [&](size_t p) { enter(parts[p], out); });
+        const KeyTable all = merge(parts);
+        out.vertex_count = all.size();
+        parallel_run(pieces, [&](size_t p) { renumber(parts[p], out); });
         join(all, out);
         return out;
     }
 
   private:
-    // Points in a row, the vertices they come to, and how often.
+    // Points in a row, and the vertices they come to.
     struct Piece {
         Piece(size_t from, size_t to, size_t words) : begin(from), end(to), table(words) {}
 
         size_t begin, end;
         KeyTable table;
-        Buffer<int64_t> counts;
         Buffer<uint32_t> number;  // of its vertices among all
-        Buffer<int64_t> next;     // where the next point of a vertex goes
     };
 
     static std::vector<float> scales(int d) {
@@ -213,7 +210,8 @@ class LatticeBuilder {
             }
             if (e_low < -kFarthest || e_high > kFarthest) refuse();
             if (j == d_) continue;  // the last coordinate is not in the key
-            const auto margin = 4 * static_cast<int64_t>(d_ + 1);
+            // The greatest step is 3.5 (d + 1); the rest is for what float32 rounds.
+            const auto margin = 8 * static_cast<int64_t>(d_ + 1) + 16;
             low[j] = static_cast<int64_t>(std::floor(e_low)) - margin;
             high[j] = static_cast<int64_t>(std::ceil(e_high)) + margin;
         }
@@ -297,8 +295,6 @@ class LatticeBuilder {
         for (size_t e = 0; e < count; ++e) piece.table.prefetch_key(s.hashes[e]);
         for (size_t e = 0; e < count; ++e) {
             ids[e] = piece.table.find_or_add(s.keys.data() + e * words, s.hashes[e]);
-            if (ids[e] == piece.counts.size()) piece.counts.push(0);
-            ++piece.counts[ids[e]];
         }
     }
 
@@ -311,47 +307,28 @@ class LatticeBuilder {
         make_keys(rest.data(), rank.data(), nearest.data(), weights.data(), s.keys.data(), s);
         for (size_t v = 0; v < corners; ++v) {
             const uint64_t* key = s.keys.data() + v * layout_.words();
-            if (piece.table.find_or_add(key, piece.table.hash(key)) == piece.counts.size()) piece.counts.push(0);
+            piece.table.find_or_add(key, piece.table.hash(key));
         }
     }
 
     // One table for all pieces: vertices are numbered as if there had been one piece.
-    KeyTable merge(std::vector<Piece>& pieces, CrfLattice& out) const {
+    KeyTable merge(std::vector<Piece>& pieces) const {
         KeyTable all = std::move(pieces[0].table);
-        Buffer<int64_t> counts;
-        counts.append(pieces[0].counts.data(), pieces[0].counts.size());
-        for (size_t p = 0; p < pieces.size(); ++p) {
+        for (size_t p = 1; p < pieces.size(); ++p) {
             Piece& piece = pieces[p];
-            const size_t own = piece.counts.size();
-            piece.number.resize(own);
-            piece.next.resize(own);
-            for (size_t v = 0; v < own; ++v) {
-                const uint32_t id = p == 0 ? static_cast<uint32_t>(v)
-                                           : all.find_or_add(piece.table.key(v), all.hash(piece.table.key(v)));
-                if (id == counts.size()) counts.push(0);
-                piece.number[v] = id;
-                piece.next[v] = p == 0 ? 0 : counts[id];
-                if (p > 0) counts[id] += piece.counts[v];
+            piece.number.resize(piece.table.size());
+            for (size_t v = 0; v < piece.table.size(); ++v) {
+                const uint64_t* key = piece.table.key(v);
+                piece.number[v] = all.find_or_add(key, all.hash(key));
             }
         }
-        out.vertex_count = all.size();
-        out.starts.resize(all.size() + 1);
-        out.starts[0] = 0;
-        for (size_t v = 0; v < all.size(); ++v) out.starts[v + 1] = out.starts[v] + counts[v];
         return all;
     }
 
-    // The points of every vertex, in rising order whatever the pieces.
-    void enter(Piece& piece, CrfLattice& out) const {
-        for (size_t v = 0; v < piece.number.size(); ++v) piece.next[v] += out.starts[piece.number[v]];
-        for (size_t i = piece.begin; i < piece.end; ++i) {
-            for (size_t e = i * (d_ + 1); e < (i + 1) * (d_ + 1); ++e) {
-                const uint32_t own = out.vertices[e];
-                const auto at = static_cast<size_t>(piece.next[own]++);
-                out.vertices[e] = piece.number[own];
-                out.points[at] = static_cast<uint32_t>(i);
-                out.shares[at] = out.weights[e];
-            }
+    void renumber(const Piece& piece, CrfLattice& out) const {
+        if (piece.begin == 0) return;  // the first was there first
+        for (size_t e = piece.begin * (d_ + 1); e < piece.end * (d_ + 1); ++e) {
+            out.vertices[e] = piece.number[out.vertices[e]];
         }
     }
 

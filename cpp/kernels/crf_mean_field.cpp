@@ -9,7 +9,7 @@
 namespace maskmill {
 namespace {
 
-constexpr int kCrfBlock = 64;     // points that are sliced and normalised together
+constexpr int kCrfBlock = 128;    // points that are sliced and normalised together
 constexpr size_t kCrfAhead = 16;  // rows asked for ahead of their use
 constexpr size_t kRow = 16;       // labels of a row: a cache line
 
@@ -36,10 +36,10 @@ inline float crf_alpha(int d) { return 1.0f / (1.0f + std::ldexp(1.0f, -d)); }
 namespace maskmill {
 namespace {
 
-// Labels in rows of 16, the last of 2, 4, 8 or 16: a plane of n rows each.
+// Labels in rows of 16, the last of 2, 4, 8 or 16: a plane of rows each.
 struct Chunk {
     size_t first, labels, width;
-    size_t start(size_t n) const { return first * n; }  // all before it are full
+    size_t start(size_t m) const { return first * m; }  // all before it are full
 };
 
 std::vector<Chunk> chunks_of(size_t labels) {
@@ -65,15 +65,59 @@ size_t padded(size_t labels) {
         default: MASKMILL_DISPATCH(function<16>, __VA_ARGS__);      \
     }
 
+// Which points come to a thousand vertices. Vertices are numbered as points come to them: most often few.
+class Spans {
+  public:
+    explicit Spans(const CrfLatticeView& lattice) : groups_((lattice.m + kGroup - 1) / kGroup) {
+        const auto corners = static_cast<size_t>(lattice.d + 1);
+        const size_t pieces = std::clamp<size_t>(lattice.n / 16384, 1, static_cast<size_t>(thread_count()));
+        std::vector<std::vector<Span>> found(pieces);
+        parallel_run(pieces, [&](size_t p) {
+            found[p].resize(groups_);
+            for (size_t i = lattice.n * p / pieces; i < lattice.n * (p + 1) / pieces; ++i) {
+                for (size_t e = i * corners; e < (i + 1) * corners; ++e) {
+                    Span& span = found[p][lattice.vertices[e] / kGroup];
+                    span.begin = std::min(span.begin, i);
+                    span.end = i + 1;
+                }
+            }
+        });
+        for (const std::vector<Span>& part : found) {
+            spans_.resize(groups_);
+            for (size_t g = 0; g < groups_; ++g) spans_[g].join(part[g]);
+        }
+    }
+
+    struct Span {
+        size_t begin = ~size_t{0}, end = 0;
+        void join(const Span& other) {
+            begin = std::min(begin, other.begin);
+            end = std::max(end, other.end);
+        }
+    };
+    static constexpr size_t kGroup = 1024;
+
+    size_t groups() const { return groups_; }
+    Span of(size_t first, size_t last) const {
+        Span all;
+        for (size_t g = first; g < last; ++g) all.join(spans_[g]);
+        return all;
+    }
+
+  private:
+    size_t groups_;
+    std::vector<Span> spans_;
+};
+
 // Values at the vertices of one term's lattice, filtered there; rows of labels by chunks.
 class Filtered {
   public:
-    Filtered(const CrfTerm& term, size_t labels) : term_(term), labels_(labels) {
+    Filtered(const CrfTerm& term, size_t labels) : term_(term), labels_(labels), spans_(term.lattice) {
         resize_huge(values_, padded(labels) * (term.lattice.m + 1));
     }
 
-    // rows: (n, width) by chunks. `spare` holds m + 1 rows of 16.
-    void filter(const float* rows, float* spare) {
+    // planes (labels, n). `spare` holds m + 1 rows.
+    void filter(const float* planes, float* spare) {
         const CrfLatticeView& lattice = term_.lattice;
         for (const Chunk& chunk : chunks_of(labels_)) {
             const size_t w = chunk.width;
@@ -83,9 +127,7 @@ class Filtered {
             const bool odd = lattice.d % 2 == 0;  // number of directions
             float* from = odd ? spare : values;
             float* to = odd ? values : spare;
-            const float* plane = rows + chunk.start(lattice.n);
-            parallel_for(lattice.m, 512,
-                         [&](size_t begin, size_t end) { CRF_BY_WIDTH(w, crf_splat, term_, plane, from, begin, end); });
+            parallel_for(spans_.groups(), 4, [&](size_t begin, size_t end) { splat(planes, chunk, begin, end, from); });
             for (size_t j = 0; j <= static_cast<size_t>(lattice.d); ++j) {
                 const uint32_t* neighbours = lattice.neighbours + j * lattice.m * 2;
                 parallel_for(lattice.m, 2048, [&](size_t begin, size_t end) {
@@ -107,22 +149,31 @@ class Filtered {
     }
 
   private:
+    // Of groups of vertices: all points that come to them, block by block.
+    void splat(const float* planes, const Chunk& chunk, size_t first, size_t last, float* values) const {
+        const CrfLatticeView& lattice = term_.lattice;
+        const size_t begin = first * Spans::kGroup, end = std::min(last * Spans::kGroup, lattice.m);
+        std::fill_n(values + begin * chunk.width, (end - begin) * chunk.width, 0.0f);
+        const Spans::Span span = spans_.of(first, last);
+        alignas(64) float rows[kCrfBlock * kRow];
+        for (size_t i = span.begin; i < span.end; i += kCrfBlock) {
+            const size_t count = std::min<size_t>(kCrfBlock, span.end - i);
+            const float* from = planes + chunk.first * lattice.n + i;
+            const float* factor = term_.before == nullptr ? nullptr : term_.before + i;
+            CRF_BY_WIDTH(chunk.width, crf_to_rows, from, lattice.n, chunk.labels, count, factor, rows);
+            CRF_BY_WIDTH(chunk.width, crf_splat, lattice, rows, i, count, static_cast<uint32_t>(begin),
+                         static_cast<uint32_t>(end), values);
+        }
+    }
+
     float* at(const Chunk& chunk) { return values_.data() + chunk.start(term_.lattice.m + 1); }
     const float* at(const Chunk& chunk) const { return values_.data() + chunk.start(term_.lattice.m + 1); }
 
     const CrfTerm& term_;
     size_t labels_;
+    Spans spans_;
     Scratch<float> values_;
 };
-
-// Planes (labels, kCrfBlock) to rows from `begin` on.
-void to_rows(const float* planes, size_t labels, size_t n, size_t begin, size_t count, float* rows) {
-    for (const Chunk& chunk : chunks_of(labels)) {
-        float* to = rows + chunk.start(n) + begin * chunk.width;
-        const float* from = planes + chunk.first * kCrfBlock;
-        CRF_BY_WIDTH(chunk.width, crf_to_rows, from, chunk.labels, count, to);
-    }
-}
 
 void to_planes(const float* block, size_t labels, size_t n, size_t begin, size_t count, float* planes) {
     for (size_t l = 0; l < labels; ++l) std::copy_n(block + l * kCrfBlock, count, planes + l * n + begin);
@@ -154,13 +205,10 @@ void for_each_block(size_t n, size_t labels, Body&& body) {
     });
 }
 
-// What the blur writes every second time. The output is written last: until then it serves, where it is large enough.
-float* spare_of(std::span<const CrfTerm> terms, Scratch<float>& own, float* out, size_t size) {
-    size_t needed = 0;
-    for (const CrfTerm& term : terms) needed = std::max(needed, (term.lattice.m + 1) * kRow);
-    if (needed <= size) return out;
-    resize_huge(own, needed);
-    return own.data();
+size_t greatest(std::span<const CrfTerm> terms) {
+    size_t m = 0;
+    for (const CrfTerm& term : terms) m = std::max(m, term.lattice.m);
+    return m;
 }
 
 // Adds a term's negative energy to the block's logits.
@@ -182,34 +230,27 @@ void add_term(const CrfTerm& term, const Filtered& values, size_t labels, size_t
 
 void crf_filter(const CrfLatticeView& lattice, const float* values, size_t labels, float* out) {
     const CrfTerm term{lattice};
-    const size_t n = lattice.n;
-    Scratch<float> rows, own;
-    resize_huge(rows, n * padded(labels));
-    float* spare = spare_of({&term, 1}, own, out, labels * n);
-    for_each_block(n, labels, [&](size_t begin, size_t count, Block& block) {
-        for (size_t l = 0; l < labels; ++l) std::copy_n(values + l * n + begin, count, block.logits + l * kCrfBlock);
-        to_rows(block.logits, labels, n, begin, count, rows.data());
-    });
+    Scratch<float> spare;
+    resize_huge(spare, (lattice.m + 1) * std::min(kRow, padded(labels)));
     Filtered filtered(term, labels);
-    filtered.filter(rows.data(), spare);
-    for_each_block(n, labels, [&](size_t begin, size_t count, Block& block) {
+    filtered.filter(values, spare.data());
+    for_each_block(lattice.n, labels, [&](size_t begin, size_t count, Block& block) {
         std::fill_n(block.logits, labels * kCrfBlock, 0.0f);
         filtered.add(begin, count, 1, block.rows, block.logits);
-        to_planes(block.logits, labels, n, begin, count, out);
+        to_planes(block.logits, labels, lattice.n, begin, count, out);
     });
 }
 
 void crf_mean_field(const float* unary, size_t labels, size_t n, std::span<const CrfTerm> terms, int iterations,
                     float* out) {
-    Scratch<float> rows, own;
-    resize_huge(rows, n * padded(labels));
-    float* spare = spare_of(terms, own, out, labels * n);
+    Scratch<float> spare;
+    resize_huge(spare, (greatest(terms) + 1) * std::min(kRow, padded(labels)));
     std::vector<Filtered> filtered;
     filtered.reserve(terms.size());
     for (const CrfTerm& term : terms) filtered.emplace_back(term, labels);
     for (int round = 0; round <= iterations; ++round) {
         if (round > 0) {
-            for (Filtered& f : filtered) f.filter(rows.data(), spare);
+            for (Filtered& f : filtered) f.filter(out, spare.data());
         }
         for_each_block(n, labels, [&](size_t begin, size_t count, Block& block) {
             MASKMILL_DISPATCH(crf_negate, unary + begin, n, labels, count, block.logits);
@@ -217,11 +258,7 @@ void crf_mean_field(const float* unary, size_t labels, size_t n, std::span<const
                 add_term(terms[t], filtered[t], labels, begin, count, block);
             }
             MASKMILL_DISPATCH(crf_softmax, block.logits, labels);
-            if (round == iterations) {
-                to_planes(block.logits, labels, n, begin, count, out);
-            } else {
-                to_rows(block.logits, labels, n, begin, count, rows.data());
-            }
+            to_planes(block.logits, labels, n, begin, count, out);
         });
     }
 }

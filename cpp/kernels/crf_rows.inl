@@ -17,44 +17,50 @@ using Row = typename RowType<W>::type;
 template <int W>
 struct Row {
     float lane[W];
-    Row operator+(const Row& other) const {
-        return each(other, [](float a, float b) { return a + b; });
+    Row& operator+=(const Row& other) {
+        for (int l = 0; l < W; ++l) lane[l] += other.lane[l];
+        return *this;
     }
-    Row operator*(const Row& other) const {
-        return each(other, [](float a, float b) { return a * b; });
-    }
+    Row operator+(const Row& other) const { return Row(*this) += other; }
     Row operator*(float factor) const {
-        return each(*this, [=](float a, float) { return a * factor; });
-    }
-    float& operator[](size_t l) { return lane[l]; }
-    Row& operator+=(const Row& other) { return *this = *this + other; }
-
-  private:
-    template <class Operation>
-    Row each(const Row& other, Operation&& operation) const {
         Row out;
-        for (int l = 0; l < W; ++l) out.lane[l] = operation(lane[l], other.lane[l]);
+        for (int l = 0; l < W; ++l) out.lane[l] = lane[l] * factor;
         return out;
     }
 };
 #endif
 
-// The value of vertices: the sum over their points, in rising order.
+// rows (kCrfBlock, W) from planes (labels), n apart; zeros beyond the labels. `factor`: for each point, or null.
 template <int W>
-void crf_splat(const CrfTerm& term, const float* rows, float* values, size_t begin, size_t end) {
-    const CrfLatticeView& lattice = term.lattice;
-    const auto last = static_cast<size_t>(lattice.starts[end]);
-    for (size_t v = begin; v < end; ++v) {
-        Row<W> sum{};
-        for (auto e = static_cast<size_t>(lattice.starts[v]); e < static_cast<size_t>(lattice.starts[v + 1]); ++e) {
-            const size_t point = lattice.points[e];
-            if (e + kCrfAhead < last) prefetch_row(rows + size_t{lattice.points[e + kCrfAhead]} * W);
-            Row<W> row;
-            std::memcpy(&row, rows + point * W, sizeof(row));
-            if (term.before != nullptr) row = row * term.before[point];
-            sum += row * lattice.shares[e];
+void crf_to_rows(const float* planes, size_t n, size_t labels, size_t count, const float* factor, float* rows) {
+    for (size_t l = 0; l < W; ++l) {
+        for (size_t k = 0; k < count; ++k) rows[k * W + l] = l < labels ? planes[l * n + k] : 0.0f;
+    }
+    for (size_t k = 0; k < count && factor != nullptr; ++k) {
+        Row<W> row;
+        std::memcpy(&row, rows + k * W, sizeof(row));
+        row = row * factor[k];
+        std::memcpy(rows + k * W, &row, sizeof(row));
+    }
+}
+
+// Adds what points give to the vertices `first` .. `last` - 1, points in rising order.
+template <int W>
+void crf_splat(const CrfLatticeView& lattice, const float* rows, size_t begin, size_t count, uint32_t first,
+               uint32_t last, float* values) {
+    const auto corners = static_cast<size_t>(lattice.d + 1);
+    for (size_t k = 0; k < count; ++k) {
+        Row<W> row;
+        std::memcpy(&row, rows + k * W, sizeof(row));
+        const size_t at = (begin + k) * corners;
+        for (size_t e = at; e < at + corners; ++e) {
+            const uint32_t vertex = lattice.vertices[e];
+            if (vertex - first >= last - first) continue;
+            Row<W> sum;
+            std::memcpy(&sum, values + size_t{vertex} * W, sizeof(sum));
+            sum += row * lattice.weights[e];
+            std::memcpy(values + size_t{vertex} * W, &sum, sizeof(sum));
         }
-        std::memcpy(values + v * W, &sum, sizeof(sum));
     }
 }
 
@@ -105,16 +111,6 @@ template <int W>
 void crf_add(const float* rows, float weight, size_t labels, float* planes) {
     for (size_t l = 0; l < labels; ++l) {
         for (size_t k = 0; k < kCrfBlock; ++k) planes[l * kCrfBlock + k] += weight * rows[k * W + l];
-    }
-}
-
-// rows (kCrfBlock, W) from planes (labels, kCrfBlock); zeros beyond the labels.
-template <int W>
-void crf_to_rows(const float* planes, size_t labels, size_t count, float* rows) {
-    for (size_t k = 0; k < count; ++k) {
-        Row<W> row{};
-        for (size_t l = 0; l < labels; ++l) row[l] = planes[l * kCrfBlock + k];
-        std::memcpy(rows + k * W, &row, sizeof(row));
     }
 }
 

@@ -21,9 +21,7 @@ _Int64s: TypeAlias = NDArray[np.int64]
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Float64s: TypeAlias = NDArray[np.float64]
 _Floats: TypeAlias = NDArray[np.float32]
-_Lattice: TypeAlias = tuple[
-    NDArray[np.uint32], _Floats, _Int64s, NDArray[np.uint32], _Floats, NDArray[np.uint32]
-]
+_Lattice: TypeAlias = tuple[NDArray[np.uint32], _Floats, NDArray[np.uint32]]
 _Positions: TypeAlias = NDArray[np.uint64]
 _Runs: TypeAlias = tuple[_Counts, _Offsets]
 """Masks whose sizes the caller knows."""
@@ -268,8 +266,7 @@ def perceptron_scores(
     units: _Int64s, rows: _Float64s, mean: _Float64s, scale: _Float64s, parameters: _Float64s
 ) -> _Float64s: ...
 
-# crf: a lattice is (vertices, weights, starts, points, shares, neighbours), a term (lattice, before, after, weight,
-# compatibility); see _numba/crf.py
+# crf: a lattice is (vertices, weights, neighbours), a term (lattice, before, after, weight, compatibility)
 def crf_lattice(features: _Floats) -> _Lattice:
     """features (N, d), 1 to 63 columns."""
 

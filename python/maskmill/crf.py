@@ -70,8 +70,9 @@ class Lattice:
 
     Notes
     -----
-    An approximation: a weight is what the lattice makes of it, within about 30 % for near points. Memory: 16 N (d + 1)
-    bytes. Building it takes longer than a round of inference: keep it where weights alone change.
+    An approximation: a weight is what the lattice makes of it, within about 30 % for near points. Memory: 8 (d + 1)
+    bytes for each point and each vertex. Building it takes longer than a round of inference: keep it where only weights
+    change.
 
     References
     ----------
@@ -99,7 +100,7 @@ class Lattice:
     @property
     def vertices(self) -> int:
         """Number of vertices of the lattice that the points come to."""
-        return len(self.arrays[2]) - 1
+        return int(self.arrays[2].shape[1])
 
     def filter(self, values: ArrayLike) -> Floats:
         """The weighted sum over all points; values and result are (L, N) float32."""
@@ -277,9 +278,9 @@ def refine(
     Notes
     -----
     All sums of the lattice are in a fixed order: results are the same bits for any number of threads, and those of
-    pydensecrf2 1.1 as it is built for x86-64. Axes are never swapped: rows are H in `unary` and in `image`. Memory:
-    two float32 copies of the unary and, for each term, 16 bytes for each pixel and vertex of its simplex (3 for the
-    Gaussian, C + 3 for the bilateral term), besides the vertices' values.
+    pydensecrf2 1.1 as it is built for x86-64. Axes are never swapped: rows are H in `unary` and in `image`. Memory
+    besides `unary` and `out`, for each term: 8 (d + 1) bytes for each pixel and each vertex of the lattice, d being 2
+    for the Gaussian and C + 2 for the bilateral term; 4 bytes for each label at each vertex.
 
     References
     ----------

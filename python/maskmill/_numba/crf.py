@@ -22,8 +22,8 @@ Doubles = NDArray[np.float64]
 Ids = NDArray[np.uint32]
 Keys = NDArray[np.int32]
 """A vertex a row: its first d coordinates."""
-Lattice = tuple[NDArray[np.uint32], Floats, NDArray[np.int64], NDArray[np.uint32], Floats, NDArray[np.uint32]]
-"""vertices, weights (N, d + 1), starts (M + 1,), points, shares (N * (d + 1),), neighbours (d + 1, M, 2)."""
+Lattice = tuple[Ids, Floats, Ids]
+"""vertices, weights (N, d + 1), neighbours (d + 1, M, 2)."""
 Term = tuple[Lattice, "Floats | None", "Floats | None", float, "Floats | None"]
 """Lattice, factors before and after the filter (N,), weight, compatibility (L, L)."""
 
@@ -43,20 +43,7 @@ def crf_lattice(features: Floats) -> Lattice:
     keys = _enter_all(filled, scale, vertices, weights)
     if len(keys) == 0 and n > 0:
         _refuse(d)
-    neighbours = _join(keys)
-    vertices, weights = vertices[:n], weights[:n]
-    flat = vertices.ravel()
-    order = np.argsort(flat, kind="stable")
-    starts = np.zeros(len(keys) + 1, np.int64)
-    np.cumsum(np.bincount(flat, minlength=len(keys)), out=starts[1:])
-    return (
-        vertices,
-        weights,
-        starts,
-        (order // (d + 1)).astype(np.uint32),
-        weights.ravel()[order],
-        neighbours,
-    )
+    return vertices[:n], weights[:n], _join(keys)
 
 
 def _check_reach(features: Floats) -> None:
@@ -230,9 +217,6 @@ def crf_filter(lattice: Lattice, values: Floats, out: Floats) -> None:
 def _filter(
     vertices: Ids,
     weights: Floats,
-    starts: Int64s,
-    points: Ids,
-    shares: Floats,
     neighbours: Ids,
     rows: Floats,
     before: Floats,
@@ -240,12 +224,12 @@ def _filter(
     few: bool,
 ) -> Floats:
     n, labels = rows.shape
-    m, d = len(starts) - 1, vertices.shape[1] - 1
+    m, d = neighbours.shape[1], vertices.shape[1] - 1
     values = np.zeros((m + 1, labels), F)  # row m: where there is no neighbour
-    for v in range(m):  # splat
-        for e in range(starts[v], starts[v + 1]):
+    for p in range(n):  # splat
+        for c in range(d + 1):
             for k in range(labels):
-                values[v, k] += shares[e] * (rows[points[e], k] * before[points[e]])
+                values[vertices[p, c], k] += weights[p, c] * (rows[p, k] * before[p])
     for j in range(d + 1):  # blur
         blurred = np.zeros_like(values)
         for v in range(m):
