@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maskmill import features
 from maskmill.io import doodler
@@ -47,13 +49,35 @@ def test_skimage_beyond_a_tile(rng):
 
 
 @pytest.mark.parametrize("border", ["nearest", "reflect", "mirror"])
-@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("shape", [*SIZES, (5, 2100)])
 def test_gaussian(rng, backend, shape, border):
     reference = pytest.importorskip("scipy.ndimage").gaussian_filter
     image = image_of(rng, shape)
     for sigma in (0.1, 0.8, 3, 21):
         found = features.gaussian(image, sigma, border=border, backend=backend)[..., 0]
-        np.testing.assert_array_equal(found, reference(image, sigma, mode=border))
+        expected = reference(image, sigma, mode=border)
+        np.testing.assert_array_equal(found, expected)
+        at = np.array([[0, shape[1] - 1], [shape[0] - 1, shape[1] // 2]])
+        found = features.gaussian(image, sigma, border=border, at=at, backend=backend)[..., 0]
+        np.testing.assert_array_equal(found, expected[tuple(at.T)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 140), st.integers(1, 140)),
+    st.floats(0.05, 60),
+    st.sampled_from(["nearest", "reflect", "mirror"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_gaussian_of_anything(shape, sigma, border, seed):
+    reference = pytest.importorskip("scipy.ndimage").gaussian_filter
+    rng = np.random.default_rng(seed)
+    image = np.exp(rng.normal(0, 10, shape)).astype(np.float32)
+    expected = reference(image, sigma, mode=border)
+    np.testing.assert_array_equal(features.gaussian(image, sigma, border=border)[..., 0], expected)
+    at = rng.integers(0, shape, (5, 2))
+    found = features.gaussian(image, sigma, border=border, at=at)[..., 0]
+    np.testing.assert_array_equal(found, expected[tuple(at.T)])
 
 
 @pytest.mark.parametrize("shape", SIZES)
@@ -272,6 +296,15 @@ def test_constant_image(backend):
     found = features.bank(np.full((20, 20), 7, np.uint8), [1, 40], backend=backend)
     np.testing.assert_array_equal(found[..., [0, 4]], found[:1, :1, [0, 4]].repeat(20, 0).repeat(20, 1))
     np.testing.assert_array_equal(found[..., [1, 2, 3, 5, 6, 7]], 0)
+
+
+def test_scales_below_any_pixel(backend):
+    image = np.eye(5)
+    for profile in ("skimage", "doodler", "ilastik"):
+        found = features.bank(image, [5e-324], profile=profile, backend=backend)
+        assert np.isfinite(found).all()
+        np.testing.assert_array_equal(found, features.bank(image, [1e-9], profile=profile, backend=backend))
+    np.testing.assert_array_equal(features.gaussian(image, 5e-324, backend=backend)[..., 0], image)
 
 
 def test_any_memory(rng, backend):

@@ -289,6 +289,8 @@ def gaussian_half(sigma: float, truncate: float = 4.0) -> Half:
 
 @cache
 def _gaussian_of_radius(sigma: float, radius: int) -> Half:
+    if radius == 0:
+        return np.ones(1)  # whose square of sigma may be 0
     x = np.arange(-radius, radius + 1)
     phi: Half = np.exp(-0.5 / (sigma * sigma) * x**2)
     phi /= phi.sum()
@@ -303,6 +305,8 @@ def vigra_half(sigma: float, order: int, window: float) -> Half:
     To be added for the pixels behind and, with the sign of its parity, for those before.
     """
     radius = max(int(window * sigma + 0.5), min(order, 1))
+    if radius == min(order, 1):  # whatever the sigma, which may be too small to compute with
+        return np.array(([1.0], [0.0, 0.5], [-2.0, 1.0])[order])
     x = np.arange(radius + 1.0)
     g = np.exp(-0.5 * (x / sigma) ** 2)
     if order == 0:
