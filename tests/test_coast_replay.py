@@ -200,6 +200,7 @@ def check_file(path: Path) -> None:
         # Two epochs are equally good in this one; after which training stopped depends on the last bits.
         assert found.pixels_different <= (42 if "2021-10-11-12-10" in path.name else 0)
         assert (found.era, found.software) == (era, software)
+        assert (found.runner_up is None) == (era == "MLP-5")
 
 
 @pytest.mark.parametrize("name", SMALL)

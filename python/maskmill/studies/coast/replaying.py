@@ -72,7 +72,7 @@ class Replay:
 
     @property
     def runner_up(self) -> Attempt | None:
-        """The best of another era or software; None if the first one fitted and no other was tried."""
+        """The best of another era or software; None if the label was met before another was tried."""
         return next(
             (one for one in self.attempts if (one.era, one.software) != (self.era, self.software)), None
         )
@@ -172,19 +172,21 @@ def _tries(rebuild: Rebuild, group: Sequence[Candidate], label: Ids, thorough: b
     """Versions with the same features: each with the classifier that it would have taken, and the best of them with
     those that rounding may have made it take."""
     tried: list[_Try] = []
+    met = False
     for candidate in group:
+        if met and not thorough and (candidate.era.rolls > 1 or candidate.era.engine):
+            continue  # what refines but once, others have refined already: a runner-up for nothing
         classifier = rebuild.snapshots(candidate.era)[0]
         tried.append(_try(rebuild, candidate, classifier, label))
-        if not tried[-1].attempt.pixels_different and not thorough:
-            return tried
-    best = min(range(len(group)), key=lambda i: tried[i].attempt.pixels_different)
-    if tried[best].attempt.pixels_different:
-        candidate = group[best]
-        others = rebuild.snapshots(candidate.era)[1:]
-        # What comes after the classifier takes longer than it: only those that begin closest to the label go on.
-        apart = [np.count_nonzero(rebuild.classified(candidate.era, one) != label) for one in others]
-        for i in np.argsort(apart, kind="stable")[:_SECOND_TRIES]:
-            tried.append(_try(rebuild, candidate, others[i], label))
+        met = met or not tried[-1].attempt.pixels_different
+    if met:
+        return tried
+    candidate = group[min(range(len(group)), key=lambda i: tried[i].attempt.pixels_different)]
+    others = rebuild.snapshots(candidate.era)[1:]
+    # What comes after the classifier takes longer than it: only those that begin closest to the label go on.
+    apart = [np.count_nonzero(rebuild.classified(candidate.era, one) != label) for one in others]
+    for i in np.argsort(apart, kind="stable")[:_SECOND_TRIES]:
+        tried.append(_try(rebuild, candidate, others[i], label))
     return tried
 
 
