@@ -160,7 +160,9 @@ def _in_terms_of(part: Labels, wanted: Legend, merge: Mapping[str, str], file: s
     target = wanted if len(wanted) else part.legend
     unknown = [name for name in merge if name not in [*part.legend.names.values(), *target.names.values()]]
     if unknown:
-        known = ", ".join([*part.legend.names.values(), *target.names.values()]) or "none"
+        known = (
+            ", ".join([*part.legend.names.values(), *target.names.values()]) or "a legend, and none is given"
+        )
         raise ValueError(f"{file}: classes to merge must be of {known}, not {unknown[0]!r}")
     number_of: dict[int, int] = {0: 0}
     for number in np.unique(part.values).tolist():
