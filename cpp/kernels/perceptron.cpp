@@ -171,14 +171,14 @@ void perceptron_epoch(std::span<const int64_t> units, const double* rows, const 
         ++steps;
         const double t = static_cast<double>(steps);
         const double rate = how.rate * std::sqrt(1 - std::pow(kBeta2, t)) / (1 - std::pow(kBeta1, t));
+        const auto update = [&](size_t at, size_t n, double decay) {
+            MASKMILL_DISPATCH(step, gradients[0].data() + at, n, decay, static_cast<double>(batch.size()), rate,
+                              weights.data() + at, moment.data() + at, square.data() + at);
+        };
         for (size_t i = 0; i < plan.layers(); ++i) {
             const size_t out = plan.width[i + 1], biases = plan.units[i] * out;
-            for (const auto& [from, to, decay] :
-                 {std::tuple{size_t{0}, biases, how.alpha}, {biases, biases + out, 0.0}}) {
-                const size_t at = plan.begin[i] + from;
-                MASKMILL_DISPATCH(step, gradients[0].data() + at, to - from, decay, static_cast<double>(batch.size()),
-                                  rate, weights.data() + at, moment.data() + at, square.data() + at);
-            }
+            update(plan.begin[i], biases, how.alpha);
+            update(plan.begin[i] + biases, out, 0);
         }
     }
     plan.unpad(weights.data(), parameters);
