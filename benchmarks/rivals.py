@@ -30,6 +30,7 @@ from . import (
     rivals_hashes,
     rivals_measures,
     rivals_patches,
+    rivals_perceptron,
     rivals_polygons,
 )
 from .measure import Race, Settings, answer_itself
@@ -690,6 +691,7 @@ RIVALS = (
     Rival("doodler-engine", "doodler_engine", "doodler-engine==0.0.3", cache(rivals_features.doodler_engine)),
     Rival("cem-dataset", "SimpleITK", "SimpleITK", cache(rivals_em.cem_dataset)),
     Rival("colab_zirc_dims", "skimage", "scikit-image", cache(rivals_measures.colab_zirc_dims)),
+    Rival("MLPClassifier", "sklearn", "scikit-learn", cache(rivals_perceptron.scikit_learn)),
     Rival("pydensecrf", "pydensecrf", "pydensecrf2==1.1", cache(rivals_crf.pydensecrf)),
     Rival("pycocotools loop", "pycocotools", "pycocotools==2.0.11", cache(rivals_annotations.pycocotools)),
     Rival("opencv loop", "cv2", "opencv-python-headless", cache(rivals_annotations.opencv)),

@@ -31,6 +31,7 @@ KERNELS = (
     "hamming",
     "features",
     "crf",
+    "perceptron",
     "matching",
     "coco_json",
     "dataset",

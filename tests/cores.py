@@ -60,11 +60,13 @@ def photo(seed: int = 0) -> NDArray[np.uint8]:
 
 
 def strokes() -> NDArray[np.uint8]:
-    """The middle of each clast, and three strips of the matrix."""
+    """The middle of each clast, and of the matrix a thin line around each and three strips."""
     out = np.zeros(SIZE, np.uint8)
-    for clast in CLASTS:
-        out[inside(clast, grow=-8)] = clast.number
     for row in (5, 215, 460):
         out[row : row + 10, 100:190] = MATRIX
+    for clast in CLASTS:
+        out[inside(clast, grow=8) & ~inside(clast, grow=5)] = MATRIX
+    for clast in CLASTS:
+        out[inside(clast, grow=-6)] = clast.number
     out[truth() != out] = 0
     return out

@@ -22,7 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from fuzzing.crf import try_crf
 from fuzzing.documents import try_json
+from fuzzing.features import try_features
 from fuzzing.hamming import try_hamming
 from fuzzing.hashes import try_hashes
 from fuzzing.masks import try_counts, try_fills, try_kernels, try_polygons, try_strings
@@ -42,6 +44,8 @@ TARGETS = {
     "patches": try_patches,
     "hashes": try_hashes,
     "hamming": try_hamming,
+    "crf": try_crf,
+    "features": try_features,
 }
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from doodled import SETTINGS, ladder, same_arrays, trial, write_result
 from maskmill import FormatError
 from maskmill.cli import main
 from maskmill.io.doodler import read_arrays, write_arrays
-from maskmill.studies.coast import archive, find, name_of, read, restore
-from maskmill.studies.coast.archives import unpacked
+from maskmill.studies.coast import archive, find, name_of, read, restore, unpack
+from maskmill.studies.coast.archives import read_archive, unpacked
 
 CLASSES = ["water", "sand", "dev"]
 
@@ -44,6 +45,8 @@ class TestTrials:
         for name in ("a_labelgen.npz", "a_3classes_4zoo.npz", "a.archive.npz", "a.txt"):
             (results / name).write_bytes(b"rubbish")
         assert len(find(results)) == 6
+        with pytest.raises(FileNotFoundError):
+            find(tmp_path / "nowhere")
         (tmp_path / "empty").mkdir()
         with pytest.raises(FormatError, match="expected results of Doodler"):
             find(tmp_path / "empty")
@@ -99,6 +102,38 @@ class TestArchives:
             assert (name, a.dtype, a.shape) == (other, b.dtype, b.shape)
             assert a.tobytes("A") == b.tobytes("A")
             assert a.flags.f_contiguous == b.flags.f_contiguous
+
+    def test_read_as_results(self, results, tmp_path):
+        """Archives are read as the results that they were made of, by every verb."""
+        archive(results, tmp_path / "archives")
+        old, new = read(results), read(tmp_path / "archives")
+        assert len(new) == len(old)
+        by_name = {(name_of(t.path), t.prefix): t for t in new}
+        for t in old:
+            other = by_name[replace(name_of(t.path), date=None), t.prefix]
+            assert (other.size, other.classes, other.era, other.settings) == (
+                t.size,
+                t.classes,
+                t.era,
+                t.settings,
+            )
+            assert [*other.arrays] == [*t.arrays]
+            for name in t.arrays:
+                assert np.array_equal(other.array(name), t.array(name))
+                assert (other.arrays[name].shape, other.arrays[name].dtype) == (
+                    t.arrays[name].shape,
+                    t.arrays[name].dtype,
+                )
+        a, b = (
+            unpack(p, tmp_path / str(k), trials="all", datasets=["coco"])
+            for k, p in enumerate([results, tmp_path / "archives"])
+        )
+        assert [row["files"] for row in sorted(b.rows, key=lambda row: row["name"])] == [
+            row["files"] for row in sorted(a.rows, key=lambda row: row["name"])
+        ]
+        for row in a.rows:
+            for name in row["files"]:
+                assert (tmp_path / "0" / name).read_bytes() == (tmp_path / "1" / name).read_bytes()
 
     def test_real_files(self, data, tmp_path):
         """Every array comes back, and six trials take a tenth of the room."""
@@ -211,6 +246,11 @@ class TestHostile:
         with pytest.raises(FormatError, match=said) as caught:
             list(unpacked(hostile_path))
         assert str(archived) in str(caught.value)
+        with suppress(FormatError):
+            for found in read_archive(archived):
+                for name in found.arrays:
+                    with suppress(FormatError):
+                        found.array(name)
         report = restore(archived, tmp_path / "back")
         assert len(report.failed) == 1
         assert not (tmp_path / "back" / "a_ann.npz").exists()
@@ -240,6 +280,8 @@ class TestHostile:
         found = {}
         with suppress(FormatError):
             found = dict(unpacked(path))
+        with suppress(FormatError):
+            assert [t.labels().shape for t in read_archive(path)] == [(20, 30)]
         assert all(np.array_equal(array, whole[name]) for name, array in found.items())
 
 

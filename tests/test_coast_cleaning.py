@@ -103,6 +103,8 @@ def test_ids_that_merge_when_spread(n, merged):
 def test_ids_that_shift_when_spread():
     assert cleaning.spread(np.array([[1, 2, 3]], np.uint8), 1, 4, "sk017").tolist() == [[1, 2, 4]]
     assert not cleaning.spread(np.full((2, 2), 3, np.uint8), 1, 4, "sk017").any()
+    many = np.arange(1, 18, dtype=np.uint8)[None]
+    assert cleaning.spread(many, 1, 17, "modern")[0, -2:].tolist() == [16, 1]  # 16 * 16 runs over
 
 
 def test_ranked_and_claimed():

@@ -10,6 +10,7 @@ import pytest
 from doodled import SETTINGS, trial, write_result
 from maskmill.cli import main
 from maskmill.studies.coast import find, quality, read, timeline
+from maskmill.studies.coast.quality import problems
 
 CLASSES = ["water", "sand", "dev"]
 
@@ -127,6 +128,17 @@ class TestQuality:
         assert found.unlabelled == 10
         assert (found.absent, found.lost, found.undrawn) == (("dev", "other"), ("dev",), ())
         assert found.edge_rank > 0.75
+
+    def test_merged_by_rounding(self, tmp_path, rng):
+        """Of eight classes, the last one is lost: its pixels have the one before."""
+        names = [f"c{i}" for i in range(1, 9)]
+        one = trial(rng, names, size=(40, 60))
+        one["doodles"] = (one["label"].argmax(-1) + 1).astype(np.uint8)
+        one["label"] = np.eye(8, dtype=np.uint8)[np.minimum(one["label"].argmax(-1), 6)]
+        found = quality(read(write_result(tmp_path / "a_ann.npz", one))[0])
+        assert found.lost == ("c8",)
+        assert found.merged == {"c8": "c7"}
+        assert any("c8 may have become c7" in line for line in problems(found))
 
     @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1)])
     def test_small_and_plain(self, tmp_path, size):

@@ -193,9 +193,15 @@ class TestGym:
         with pytest.raises(FormatError, match=said):
             read_gym(tmp_path / "a.npz")
 
-    def test_verb(self, tmp_path, rng):
+    def test_verbs(self, tmp_path, rng, capsys):
         write_result(tmp_path / "a_ann.npz", trial(rng, CLASSES))
         assert main(["coast", "npz4gym", str(tmp_path / "a_ann.npz"), str(tmp_path / "out"), "--quiet"]) == 0
+        np.savez(tmp_path / "out" / "pred_4zoo.npz", arr_0=np.zeros((20, 30, 6), np.uint16))
+        show = ["coast", "show", str(tmp_path / "out"), str(tmp_path / "show"), "--gym", "--quiet"]
+        assert main(show) == 0
+        assert len(list((tmp_path / "show").glob("*_disp.png"))) == 2
+        assert main([*show, "--classes", "a,b", "--overwrite"]) == 3
+        assert "a_ann_3classes_4zoo.npz: arr_1: expected 2 classes, found 3" in capsys.readouterr().err
 
 
 class TestPack:
@@ -218,8 +224,11 @@ class TestPack:
         labels = rng.integers(0, 3, (20, 30)).astype(np.uint8)
         picture = rng.integers(0, 256, (20, 30, 3), np.uint8)
         cv2.imwrite(str(tmp_path / "x_image.jpg"), picture)
-        cv2.imwrite(str(tmp_path / f"x_label{suffix}"), labels)
-        cv2.imwrite(str(tmp_path / f"y{suffix}"), colour_map(3)[labels][..., ::-1])
+        for name, image in ((f"x_label{suffix}", labels), (f"y{suffix}", colour_map(3)[labels])):
+            if suffix == ".tif":
+                pytest.importorskip("tifffile").imwrite(tmp_path / name, image)
+            else:
+                cv2.imwrite(str(tmp_path / name), image[..., ::-1] if image.ndim == 3 else image)
         cv2.imwrite(str(tmp_path / "y_image.png"), picture)
         for name, label in (("x", f"x_label{suffix}"), ("y", f"y{suffix}")):
             image = tmp_path / ("x_image.jpg" if name == "x" else "y_image.png")

@@ -377,3 +377,38 @@ class TestGeoTiff:
         assert (points.max(0) == [300300, 3700200]).all()
         with pytest.raises(ValueError, match="records must be given for geotiff"):
             unpack(tmp_path / "in", tmp_path / "o2", parts=["geotiff"])
+
+
+def test_odd_results(tmp_path, rng):
+    """Names twice and without text, doodles of other types, trials that are not alike: found by trying out."""
+    one, two = trial(rng, ["water", "", "water"]), trial(rng, CLASSES[:2])
+    one["doodles"] = one["doodles"].astype(np.int64)
+    two["doodles"] = (two["doodles"] > 0) & (two["doodles"] < 2)
+    del two["classes"], one["color_doodles"]
+    path = write_result(tmp_path / "a_ann.npz", one, two)
+    report = unpack(path, tmp_path / "out", trials="all", datasets=["coco", "panoptic"])
+    assert not report.failed
+    found = maskmill.io.read(tmp_path / "out" / "instances.json")
+    assert found.categories["name"].tolist() == ["water", "#2", "water#3", "1", "2"]
+    assert found.instances["area"].sum() == 2 * 20 * 30
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"doodles": np.full((20, 30), -1)}, "doodles: expected classes up to 3, found -1 to -1"),
+        ({"image": np.zeros((20, 30, 0), np.uint8)}, "image: expected an image of 8 bits"),
+        ({"image": np.zeros((20, 30, 3), np.float32)}, "image: expected an image of 8 bits, found float32"),
+        (
+            {"label": np.full((20, 30, 3), 9, np.uint8), "classes": np.array(["x"] * 26)},
+            "colours of up to 24",
+        ),
+        ({"classes": np.array(["a", None], object)}, "classes: expected a list of text, found object"),
+    ],
+)
+def test_refused_by_name(tmp_path, rng, changes, said):
+    path = tmp_path / "a_ann.npz"
+    np.savez(path, **{**trial(rng, CLASSES), **changes})
+    [failure] = unpack(path, tmp_path / "out").failed
+    assert said in failure.reason
+    assert str(path) in failure.reason

@@ -6,6 +6,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import cores
 from maskmill import Dataset, FormatError, Masks, io
@@ -231,3 +233,55 @@ def test_doodles_are_labels(data):
     found = read_labels(first)
     assert found.legend.name(1) == "water"
     assert (found.values > 0).mean() > 0.99
+
+
+# Rubbish
+
+
+def told(read, path):
+    """What is read, or what is said of the file."""
+    try:
+        return read(path)
+    except FormatError as error:
+        return str(error)
+
+
+ROW = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.integers(-2, 70_000),
+        "name": st.text(max_size=2),
+        "color": st.sampled_from(["#0a0B0c", "red", 7]),
+    },
+)
+
+
+@given(
+    st.lists(ROW | st.none() | st.text(max_size=2), max_size=3)
+    | st.dictionaries(st.text(max_size=2), st.none())
+)
+@settings(max_examples=50, deadline=None)
+def test_legends_of_rubbish(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("legend") / "legend.json"
+    path.write_text(json.dumps(content))
+    found = told(Legend.of, path)
+    assert "legend.json" in found if isinstance(found, str) else all(len(found.colour(n)) == 3 for n in found)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("classified") / "whole.h5"
+    classified(path, cores.truth()[:20, :20] - 1, {"light": 0, "dark": 1, "matrix": 2})
+    return path.read_bytes()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=6), st.floats(0, 1))
+@settings(max_examples=60, deadline=None)
+def test_damaged_classified_files(tmp_path_factory, whole, changes, kept):
+    damaged = bytearray(whole[: max(9, int(len(whole) * max(kept, 0.5)))])
+    for place, value in changes:
+        damaged[8 + int(place * (len(damaged) - 9))] = value
+    path = tmp_path_factory.mktemp("damaged") / "damaged.h5"
+    path.write_bytes(damaged)
+    found = told(read_classified, path)
+    assert "damaged.h5" in found if isinstance(found, str) else found.values.ndim == 2

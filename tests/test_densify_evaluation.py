@@ -1,6 +1,7 @@
 """Scores on strokes that were held out: splits as stated, figures as published, untestable classes named."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -139,3 +140,45 @@ def test_crf_is_scored_and_chosen_on_training_blobs(rng):
     searched = densify.evaluate(image, strokes, features="lab", splits=1, curve=False, crf="search")
     ((plain, smooth, _),) = searched.crf
     assert smooth.accuracy >= plain.accuracy - 0.01
+
+
+def test_doodles_are_strokes(data):
+    """Of a result of Doodler, the picture, and what was drawn, not what came of it."""
+    from maskmill.densify.files import read_strokes
+
+    path = sorted((data / "doodler").glob("*.npz"))[0]
+    found = read_strokes([path], [path])
+    assert found.images[0].shape[:2] == found.labels[0].shape
+    assert 0 < (found.labels[0] > 0).mean() < 0.2
+
+
+@pytest.mark.skipif(
+    "MASKMILL_SCORES" not in os.environ,
+    reason="takes minutes: MASKMILL_SCORES=1, or benchmarks/densify_scores.py",
+)
+@pytest.mark.parametrize(
+    ("features", "classifier", "accuracy", "spread", "f1", "balanced"),
+    [
+        ("lab", "trees", 0.547, 0.058, 0.564, 0.601),
+        (("lab", "filters"), "trees", 0.555, 0.074, 0.585, 0.652),
+        (("lab", "filters"), "logistic", 0.566, 0.062, 0.569, 0.619),
+        (("lab", "filters", "cnn"), "logistic", 0.595, 0.055, 0.610, 0.664),
+    ],
+)
+def test_scores_of_the_core(data, features, classifier, accuracy, spread, f1, balanced):
+    """Those that were found before with scikit-image, SciPy and scikit-learn, in ten splits."""
+    report = densify.evaluate(*core(data), features=features, classifier=classifier, splits=10, curve=False)
+    found = [report.mean(m) for m in ("accuracy", "macro_f1", "balanced_accuracy")] + [
+        report.spread("accuracy")
+    ]
+    assert found == pytest.approx([accuracy, f1, balanced, spread], abs=0.0025)
+    assert report.untestable == (9, 11)
+
+
+@pytest.mark.skipif("MASKMILL_SCORES" not in os.environ, reason="takes minutes: MASKMILL_SCORES=1")
+def test_crf_on_the_core(data):
+    """The first three splits, on all pixels of the blobs held out."""
+    how = {"features": ("lab", "filters", "cnn"), "splits": 3, "curve": False}
+    report = densify.evaluate(*core(data), **how, crf={})
+    pairs = [(round(plain.accuracy, 3), round(smooth.accuracy, 3)) for plain, smooth, _ in report.crf]
+    assert pairs == [(0.545, 0.565), (0.597, 0.659), (0.611, 0.633)]

@@ -7,6 +7,7 @@ import hashlib
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmill import FormatError
+from maskmill._files import cache_folder
 from maskmill.densify import _efficientnet
 from maskmill.densify.hypercolumns import TAPS, Network
 from networks import averages, mixed, network, save, strided
@@ -124,6 +126,26 @@ def test_cache_that_cannot_be_written(lite0, tmp_path, monkeypatch, image):
     assert Network().columns(image).shape == (45, 38, 40)
 
 
+@pytest.mark.parametrize(
+    ("platform", "variables", "folder"),
+    [
+        ("linux", {"MASKMILL_CACHE": "/mine"}, "/mine"),
+        ("linux", {"XDG_CACHE_HOME": "/caches"}, "/caches/maskmill"),
+        ("linux", {}, "~/.cache/maskmill"),
+        ("darwin", {}, "~/Library/Caches/maskmill"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/maskmill"),
+        ("win32", {}, "~/AppData/Local/maskmill"),
+    ],
+)
+def test_where_graphs_are_kept(platform, variables, folder, monkeypatch):
+    for name in ("MASKMILL_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", platform)
+    assert cache_folder() == Path(folder).expanduser()
+
+
 def test_weights_must_be_the_packages(tmp_path):
     (tmp_path / "w.pth").write_bytes(b"other")
     with pytest.raises(
@@ -195,9 +217,9 @@ def test_points_and_rows_have_the_bits_of_the_whole(tmp_path, rng, image):
         assert np.array_equal(found.sample(image, at), columns[at[:, 0], at[:, 1]])
         mask = rng.random((45, 38)) < 0.3
         assert np.array_equal(found.sample(image, mask), columns[mask])
-        assert np.array_equal(found.columns(image, rows=(7, 30)), columns[7:30])
+        assert np.array_equal(found.columns(image, box=(7, 30, 2, 38)), columns[7:30, 2:])
     assert found.sample(image, []).shape == (0, 6)
-    assert found.columns(image, rows=(3, 3)).shape == (0, 38, 6)
+    assert found.columns(image, box=(3, 3, 0, 38)).shape == (0, 38, 6)
 
 
 def test_stretching_is_that_of_opencv(tmp_path, image):
@@ -210,19 +232,24 @@ def test_stretching_is_that_of_opencv(tmp_path, image):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 70), st.integers(1, 40), st.integers(0, 3), st.data())
-def test_parts_give_what_the_whole_gives(height, width, tile, seed, data):
+@given(
+    st.integers(1, 90), st.integers(1, 70), st.integers(1, 40), st.integers(0, 3), st.booleans(), st.data()
+)
+def test_parts_give_what_the_whole_gives(height, width, tile, seed, exact, data):
     """Whatever layers pad, skip and mix: SAME paddings of both kinds depend on sizes at every layer."""
     path = data.draw(st.sampled_from(PATHS))(seed)
     random = np.random.default_rng(seed)
     image = random.integers(0, 256, (height, width, 3), np.uint8)
-    whole = Network(path, taps=("a", "y"), tile=None, threads=1)
-    parts = Network(path, taps=("a", "y"), tile=tile, threads=1)
+    whole = Network(path, taps=("a", "y"), tile=None, exact=exact, threads=1)
+    parts = Network(path, taps=("a", "y"), tile=tile, exact=exact, threads=1)
     expected, found = whole.maps(image), parts.maps(image)
     for tap, values in expected.items():
         assert np.allclose(found[tap], values, rtol=1e-5, atol=1e-4)
     at = random.integers(0, (height, width), (3, 2))
     assert np.allclose(parts.sample(image, at), whole.sample(image, at), rtol=1e-5, atol=1e-4)
+    (y0, y1), (x0, x1) = np.sort(random.integers(0, (height + 1, width + 1), (2, 2)), axis=0).T
+    found, expected = (n.columns(image, box=(y0, y1, x0, x1)) for n in (parts, whole))
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
 MADE: dict[tuple[object, int], str] = {}
@@ -300,6 +327,7 @@ def test_scaling(echo, image):
     assert np.allclose(echo(scaling=(0, 4080)).columns(twelve), image, atol=1e-4)
     assert echo(scaling=(500, 3000)).columns(twelve).min() == 0
     assert echo(scaling=(500, 3000)).columns(twelve).max() == 255
+    assert echo(scaling=(0, 1)).columns(np.array([[-1.0, 0.2, 7.0]]))[0, :, 0] == pytest.approx([0, 51, 255])
     own = echo(scaling="minmax").columns(twelve)
     assert (own.min(), own.max()) == (0, 255)
     assert not echo(scaling="minmax").columns(np.full((5, 6), 7.5)).any()
@@ -342,10 +370,11 @@ def test_points_outside(echo, image):
             found.sample(image, bad)
     with pytest.raises(ValueError, match=r"mask of the image's size \(45, 38\), not \(38, 45\)"):
         found.sample(image, np.zeros((38, 45), bool))
-    with pytest.raises(ValueError, match=r"rows must be within 0 and 45, not \(3, 46\)"):
-        found.columns(image, rows=(3, 46))
+    for bad in ((3, 46, 0, 38), (-1, 5, 0, 38), (5, 3, 0, 38), (0, 5, 0, 39)):
+        with pytest.raises(ValueError, match=r"box must be .* within the image of \(45, 38\), not \("):
+            found.columns(image, box=bad)
     out = np.empty((2, 38, 6), np.float32)[..., ::2]
-    assert found.columns(image, rows=(3, 5), out=out) is out
+    assert found.columns(image, box=(3, 5, 0, 38), out=out) is out
     assert np.array_equal(out, image[3:5])
     with pytest.raises(ValueError, match=r"out must be float32 \(45, 38, 3\), not float32 \(2, 38, 3\)"):
         found.columns(image, out=out)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from maskmill import features
 from maskmill.io import doodler
@@ -47,13 +49,35 @@ def test_skimage_beyond_a_tile(rng):
 
 
 @pytest.mark.parametrize("border", ["nearest", "reflect", "mirror"])
-@pytest.mark.parametrize("shape", SIZES)
+@pytest.mark.parametrize("shape", [*SIZES, (5, 2100)])
 def test_gaussian(rng, backend, shape, border):
     reference = pytest.importorskip("scipy.ndimage").gaussian_filter
     image = image_of(rng, shape)
     for sigma in (0.1, 0.8, 3, 21):
         found = features.gaussian(image, sigma, border=border, backend=backend)[..., 0]
-        np.testing.assert_array_equal(found, reference(image, sigma, mode=border))
+        expected = reference(image, sigma, mode=border)
+        np.testing.assert_array_equal(found, expected)
+        at = np.array([[0, shape[1] - 1], [shape[0] - 1, shape[1] // 2]])
+        found = features.gaussian(image, sigma, border=border, at=at, backend=backend)[..., 0]
+        np.testing.assert_array_equal(found, expected[tuple(at.T)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 140), st.integers(1, 140)),
+    st.floats(0.05, 60),
+    st.sampled_from(["nearest", "reflect", "mirror"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_gaussian_of_anything(shape, sigma, border, seed):
+    reference = pytest.importorskip("scipy.ndimage").gaussian_filter
+    rng = np.random.default_rng(seed)
+    image = np.exp(rng.normal(0, 10, shape)).astype(np.float32)
+    expected = reference(image, sigma, mode=border)
+    np.testing.assert_array_equal(features.gaussian(image, sigma, border=border)[..., 0], expected)
+    at = rng.integers(0, shape, (5, 2))
+    found = features.gaussian(image, sigma, border=border, at=at)[..., 0]
+    np.testing.assert_array_equal(found, expected[tuple(at.T)])
 
 
 @pytest.mark.parametrize("shape", SIZES)
@@ -79,6 +103,50 @@ def test_deviation(rng, backend):
         gaussian(image.astype("f4").astype("f8") ** 2, 3) - gaussian(image.astype("f4").astype("f8"), 3) ** 2
     )
     np.testing.assert_allclose(features.deviation(image, 3, backend=backend)[..., 0], expected, atol=1e-6)
+
+
+def ilastik_bank(band: np.ndarray, sigma: float) -> np.ndarray:
+    """With SciPy, full kernels instead of halves, in float32 as ilastik."""
+    correlate = pytest.importorskip("scipy.ndimage").correlate1d
+
+    def kernel(s: float, order: int, window: float) -> np.ndarray:
+        radius = max(int(window * s + 0.5), min(order, 1))
+        x = np.arange(-radius, radius + 1)
+        w = np.exp(-(x**2) / (2 * s * s)) * [1, x, x**2 / s**2 - 1][order]
+        w -= w.mean() if order == 2 else 0
+        return w / (w.sum(), (x * w).sum(), (x * x * w).sum() / 2)[order]
+
+    def smooth(plane: np.ndarray, s: float, down: int = 0, along: int = 0, window: float = 2) -> np.ndarray:
+        plane = correlate(plane, kernel(s, down, window), axis=0, mode="mirror")
+        return correlate(plane, kernel(s, along, window), axis=1, mode="mirror")
+
+    def eigenvalues(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+        found = np.linalg.eigvalsh(np.stack([a, b, b, c], -1).reshape(*a.shape, 2, 2).astype(np.float64))
+        return [found[..., 1], found[..., 0]]
+
+    g = smooth(band, np.sqrt(sigma**2 - 1) if sigma > 1 else sigma, window=3.5)
+    s = min(sigma, 1)
+    d, a = smooth(g, s / 2, 1), smooth(g, s / 2, 0, 1)
+    dd, da, aa = smooth(g, s, 2), smooth(g, s, 1, 1), smooth(g, s, 0, 2)
+    maps = [
+        smooth(g, s),
+        dd + aa,
+        np.hypot(smooth(g, s, 1), smooth(g, s, 0, 1)),
+        smooth(g, s) - smooth(g, 0.66 * s),
+    ]
+    maps += eigenvalues(smooth(d * d, s), smooth(d * a, s), smooth(a * a, s)) + eigenvalues(dd, da, aa)
+    return np.stack(maps, -1)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (61, 129), (130, 65)])
+def test_ilastik(rng, backend, shape):
+    ramp = np.indices(shape).sum(0) * 3
+    image = np.stack([ramp + rng.normal(0, 10, shape), rng.random(shape)], -1)
+    scales = (0.3, 0.7, 1, 1.6, 3.5, 5, 10)
+    found = features.bank(image, scales, profile="ilastik", backend=backend)
+    assert found.shape[-1] == len(features.names(2, scales, profile="ilastik")) == 2 * 7 * 8
+    as_float32 = np.moveaxis(image.astype(np.float32), -1, 0)
+    assert_near(found, np.concatenate([ilastik_bank(band, s) for band in as_float32 for s in scales], -1))
 
 
 # Doodler
@@ -163,9 +231,11 @@ def test_on_a_core(data):
 # Everywhere or at requested pixels
 
 
-@pytest.mark.parametrize("profile", ["skimage", "doodler", "core"])
+@pytest.mark.parametrize("profile", ["skimage", "doodler", "ilastik", "core"])
 @pytest.mark.parametrize("shape", [*SIZES, (70, 1100)])
 def test_requested_pixels(rng, backend, shape, profile):
+    if backend == "numba" and shape[1] > 1000:
+        pytest.skip("the twin computes everything anyway")
     image = image_of(rng, (*shape, 3), "uint8")
     whole = features.bank(image, [0.7, 16], profile=profile, backend=backend)
     mask = rng.random(shape) < 0.02
@@ -180,7 +250,7 @@ def test_requested_pixels(rng, backend, shape, profile):
     assert features.bank(image, [0.7], profile=profile, at=[], backend=backend).shape[0] == 0
 
 
-@pytest.mark.parametrize("profile", ["skimage", "doodler", "core"])
+@pytest.mark.parametrize("profile", ["skimage", "doodler", "ilastik", "core"])
 @pytest.mark.parametrize("shape", [*SIZES, (0, 5), (5, 0), (70, 1100)])
 def test_same_bits(rng, both, shape, profile):
     image = image_of(rng, (*shape, 3))
@@ -226,6 +296,15 @@ def test_constant_image(backend):
     found = features.bank(np.full((20, 20), 7, np.uint8), [1, 40], backend=backend)
     np.testing.assert_array_equal(found[..., [0, 4]], found[:1, :1, [0, 4]].repeat(20, 0).repeat(20, 1))
     np.testing.assert_array_equal(found[..., [1, 2, 3, 5, 6, 7]], 0)
+
+
+def test_scales_below_any_pixel(backend):
+    image = np.eye(5)
+    for profile in ("skimage", "doodler", "ilastik"):
+        found = features.bank(image, [5e-324], profile=profile, backend=backend)
+        assert np.isfinite(found).all()
+        np.testing.assert_array_equal(found, features.bank(image, [1e-9], profile=profile, backend=backend))
+    np.testing.assert_array_equal(features.gaussian(image, 5e-324, backend=backend)[..., 0], image)
 
 
 def test_any_memory(rng, backend):

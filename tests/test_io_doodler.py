@@ -114,6 +114,11 @@ class TestTrials:
         made = coloured(np.array([[0, 1, n]], np.uint8), np.ones((1, 3), np.uint8), n)
         assert np.array_equal(made[0], colour_map(n)[[-1, 0, -1]])
 
+    def test_bytes_of_all_arrays(self, result, monkeypatch):
+        monkeypatch.setattr("maskmill.io._doodler_trials.MAX_TOTAL", 10_000)
+        with pytest.raises(FormatError, match="up to 10,000 bytes in all arrays"):
+            read_trials(result[0])
+
 
 class TestDataset:
     def test_a_row_for_each_trial(self, result):
@@ -278,6 +283,7 @@ class TestHostile:
         [
             (npy("(1000000000, 1000000000, 4)"), "expected 4,000,000,000,000,000,000 bytes"),
             (npy("(10**30, 1, 1)"), "expected an array of NumPy"),
+            (npy("(1, 1, 1"), "expected an array of NumPy"),
             (npy("(" + "9" * 400 + ", 1, 1)"), "bytes for uint8"),
             (npy("(-1, -1, 1)", body=b"1"), "expected an array of NumPy, found the shape"),
             (npy("(2, 2, 1)", body=b"123"), "expected 4 bytes for uint8"),

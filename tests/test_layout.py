@@ -130,7 +130,7 @@ LEVELS = [
     {"_device"},
     {"_backend"},
     {"_check", "_images"},
-    {"polygons", "_hash_profile"},
+    {"polygons", "_hash_profile", "_feature_plans"},
     {
         "rle",
         "setops",
@@ -144,6 +144,7 @@ LEVELS = [
         "hashes",
         "hamming",
         "crf",
+        "perceptron",
     },
     {"patches", "vectorize"},
     {"masks"},

@@ -19,8 +19,7 @@ py::tuple lattice(const Floats& features) {
     CrfLattice out = without_gil([&] { return crf_lattice(from, n, static_cast<int>(d)); });
     const auto m = static_cast<py::ssize_t>(out.vertex_count), rows = features.shape(0);
     return py::make_tuple(to_numpy(std::move(out.vertices), {rows, d + 1}),
-                          to_numpy(std::move(out.weights), {rows, d + 1}), to_numpy(std::move(out.starts)),
-                          to_numpy(std::move(out.points)), to_numpy(std::move(out.shares)),
+                          to_numpy(std::move(out.weights), {rows, d + 1}),
                           to_numpy(std::move(out.neighbours), {d + 1, m, 2}));
 }
 
@@ -32,39 +31,29 @@ bool all_below(const Array<uint32_t>& ids, size_t limit) {
 
 // Holds the arrays of a lattice, whose numbers are checked: the kernel goes where they point.
 struct HeldLattice {
-    explicit HeldLattice(const py::tuple& parts)
-        : vertices(exact_array<uint32_t>(parts[0], "vertices")),
-          weights(exact_array<float>(parts[1], "weights")),
-          starts(exact_array<int64_t>(parts[2], "starts")),
-          points(exact_array<uint32_t>(parts[3], "points")),
-          shares(exact_array<float>(parts[4], "shares")),
-          neighbours(exact_array<uint32_t>(parts[5], "neighbours")) {
-        require(vertices.ndim() == 2 && vertices.shape(1) >= 2, "vertices must have shape (N, d + 1)");
+    explicit HeldLattice(const py::tuple& parts) {
+        require(parts.size() == 3, "a lattice must be (vertices, weights, neighbours)");
+        vertices = exact_array<uint32_t>(parts[0], "vertices");
+        weights = exact_array<float>(parts[1], "weights");
+        neighbours = exact_array<uint32_t>(parts[2], "neighbours");
+        require(vertices.ndim() == 2 && vertices.shape(1) >= 2 && vertices.shape(1) <= 64,
+                "vertices must have shape (N, d + 1)");
         require(weights.ndim() == 2 && weights.shape(0) == vertices.shape(0) && weights.shape(1) == vertices.shape(1),
                 "weights must have the shape of vertices");
-        require(points.size() == vertices.size() && shares.size() == vertices.size(),
-                "points and shares must have as many elements as vertices");
-        view.m = checked_items(starts, points.size());
+        require(neighbours.ndim() == 3 && neighbours.shape(0) == vertices.shape(1) && neighbours.shape(2) == 2,
+                "neighbours must have shape (d + 1, M, 2)");
+        view.m = static_cast<size_t>(neighbours.shape(1));
         view.n = static_cast<size_t>(vertices.shape(0));
         view.d = static_cast<int>(vertices.shape(1) - 1);
-        require(neighbours.ndim() == 3 && neighbours.shape(0) == vertices.shape(1) &&
-                    static_cast<size_t>(neighbours.shape(1)) == view.m && neighbours.shape(2) == 2,
-                "neighbours must have shape (d + 1, M, 2)");
-        require(all_below(vertices, view.m) && all_below(points, view.n) && all_below(neighbours, view.m + 1),
-                "vertices, points and neighbours must be numbers within the lattice");
+        require(all_below(vertices, view.m) && all_below(neighbours, view.m + 1),
+                "vertices and neighbours must be numbers within the lattice");
         view.vertices = vertices.data();
         view.weights = weights.data();
-        view.starts = starts.data();
-        view.points = points.data();
-        view.shares = shares.data();
         view.neighbours = neighbours.data();
     }
 
     Array<uint32_t> vertices;
     Floats weights;
-    Array<int64_t> starts;
-    Array<uint32_t> points;
-    Floats shares;
     Array<uint32_t> neighbours;
     CrfLatticeView view;
 };

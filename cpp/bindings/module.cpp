@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     maskmill::register_measures(m);
     maskmill::register_features(m);
     maskmill::register_patches(m);
+    maskmill::register_perceptron(m);
     maskmill::register_hamming(m);
     maskmill::register_hashes(m);
     maskmill::register_hashes_further(m);

@@ -16,6 +16,7 @@ void register_outlines(pybind11::module_& m);
 void register_measures(pybind11::module_& m);
 void register_features(pybind11::module_& m);
 void register_patches(pybind11::module_& m);
+void register_perceptron(pybind11::module_& m);
 void register_hamming(pybind11::module_& m);
 void register_hashes(pybind11::module_& m);
 void register_hashes_further(pybind11::module_& m);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "support/pages.hpp"
 #include "support/parallel.hpp"
 
 namespace maskmill {
@@ -68,8 +69,23 @@ class KeyTable {
     size_t size() const { return size_; }
     const uint64_t* key(size_t i) const { return keys_.data() + i * words_; }
 
-    uint32_t find_or_add(const uint64_t* key) {
-        size_t at = slot(key);
+    uint64_t hash(const uint64_t* key) const {
+        uint64_t h = 0;
+        for (size_t w = 0; w < words_; ++w) {
+            h = (h ^ key[w]) * 0x9e3779b97f4a7c15u;
+            h ^= h >> 32;
+        }
+        return h;
+    }
+    // Look-ups miss the cache twice, so they are made in batches: first all slots are asked for, then the keys there.
+    void prefetch_slot(uint64_t hash) const { prefetch_row(slots_.data() + (hash & mask_)); }
+    void prefetch_key(uint64_t hash) const {
+        const uint32_t id = slots_[hash & mask_];
+        if (id != kNone) prefetch_row(key(id));
+    }
+
+    uint32_t find_or_add(const uint64_t* key, uint64_t hash) {
+        const size_t at = slot(key, hash);
         if (slots_[at] != kNone) return slots_[at];
         if (size_ + 1 == kNone) throw std::invalid_argument("the lattice needs more than 2^32 - 2 vertices");
         slots_[at] = static_cast<uint32_t>(size_++);
@@ -77,32 +93,30 @@ class KeyTable {
         if (size_ * 2 > slots_.size()) rehash(slots_.size() * 4);
         return static_cast<uint32_t>(size_ - 1);
     }
-    uint32_t find(const uint64_t* key) const { return slots_[slot(key)]; }
+    uint32_t find(const uint64_t* key, uint64_t hash) const { return slots_[slot(key, hash)]; }
+
+    bool same(const uint64_t* a, const uint64_t* b) const {
+        uint64_t differ = 0;
+        for (size_t w = 0; w < words_; ++w) differ |= a[w] ^ b[w];
+        return differ == 0;
+    }
 
   private:
     // Where the key is, or where it would go.
-    size_t slot(const uint64_t* key) const {
-        const size_t mask = slots_.size() - 1;
-        for (size_t at = hash(key) & mask;; at = (at + 1) & mask) {
+    size_t slot(const uint64_t* wanted, uint64_t hash) const {
+        for (size_t at = hash & mask_;; at = (at + 1) & mask_) {
             const uint32_t id = slots_[at];
-            if (id == kNone || std::equal(key, key + words_, keys_.data() + id * words_)) return at;
+            if (id == kNone || same(wanted, key(id))) return at;
         }
-    }
-    size_t hash(const uint64_t* key) const {
-        uint64_t h = 0;
-        for (size_t w = 0; w < words_; ++w) {
-            h = (h ^ key[w]) * 0x9e3779b97f4a7c15u;
-            h ^= h >> 32;
-        }
-        return static_cast<size_t>(h);
     }
     void rehash(size_t capacity) {
-        slots_.resize(capacity);
+        resize_huge(slots_, capacity);
+        mask_ = capacity - 1;
         std::fill(slots_.begin(), slots_.end(), kNone);
-        for (size_t i = 0; i < size_; ++i) slots_[slot(key(i))] = static_cast<uint32_t>(i);
+        for (size_t i = 0; i < size_; ++i) slots_[slot(key(i), hash(key(i)))] = static_cast<uint32_t>(i);
     }
 
-    size_t words_, size_ = 0;
+    size_t words_, size_ = 0, mask_ = 0;
     Buffer<uint64_t> keys_;
     Buffer<uint32_t> slots_;
 };
@@ -146,30 +160,27 @@ class LatticeBuilder {
 
     CrfLattice build() {
         CrfLattice out;
-        out.vertices.resize(n_ * (d_ + 1));
-        out.weights.resize(n_ * (d_ + 1));
+        resize_huge(out.vertices, n_ * (d_ + 1));
+        resize_huge(out.weights, n_ * (d_ + 1));
         const size_t pieces = std::clamp<size_t>(n_ / 4096, 1, static_cast<size_t>(thread_count()));
         std::vector<Piece> parts;
         for (size_t p = 0; p < pieces; ++p) parts.emplace_back(n_ * p / pieces, n_ * (p + 1) / pieces, layout_.words());
         parallel_run(pieces, [&](size_t p) { place(parts[p], out); });
-        const KeyTable all = merge(parts, out);
-        out.points.resize(n_ * (d_ + 1));
-        out.shares.resize(n_ * (d_ + 1));
-        parallel_run(pieces, [&](size_t p) { enter(parts[p], out); });
+        const KeyTable all = merge(parts);
+        out.vertex_count = all.size();
+        parallel_run(pieces, [&](size_t p) { renumber(parts[p], out); });
         join(all, out);
         return out;
     }
 
   private:
-    // Points in a row, the vertices they come to, and how often.
+    // Points in a row, and the vertices they come to.
     struct Piece {
         Piece(size_t from, size_t to, size_t words) : begin(from), end(to), table(words) {}
 
         size_t begin, end;
         KeyTable table;
-        Buffer<int64_t> counts;
         Buffer<uint32_t> number;  // of its vertices among all
-        Buffer<int64_t> next;     // where the next point of a vertex goes
     };
 
     static std::vector<float> scales(int d) {
@@ -199,7 +210,8 @@ class LatticeBuilder {
             }
             if (e_low < -kFarthest || e_high > kFarthest) refuse();
             if (j == d_) continue;  // the last coordinate is not in the key
-            const auto margin = 4 * static_cast<int64_t>(d_ + 1);
+            // The greatest step is 3.5 (d + 1); the rest is for what float32 rounds.
+            const auto margin = 8 * static_cast<int64_t>(d_ + 1) + 16;
             low[j] = static_cast<int64_t>(std::floor(e_low)) - margin;
             high[j] = static_cast<int64_t>(std::ceil(e_high)) + margin;
         }
@@ -212,69 +224,50 @@ class LatticeBuilder {
                                     " standard deviations of the kernel away from 0");
     }
 
-    // The vertices of one point after the other. Consecutive points often share some.
-    class Simplex {
-      public:
-        Simplex(const KeyLayout& layout, size_t d)
-            : layout_(layout),
-              d_(d),
-              ones_(layout.words(), 0),
-              keys_((d + 1) * layout.words(), 0),
-              last_(keys_),
-              ids_(d + 1, kNone),
-              of_rank_(d + 1),
-              sorted_(d + 1) {
-            for (size_t i = 0; i < d; ++i) layout.add(ones_.data(), i, 1);
+    // The keys of `lanes` points, whose rest and rank are those of crf_place, and their weights.
+    struct Simplices {
+        Simplices(const KeyLayout& layout, size_t d)
+            : ones(layout.words(), 0),
+              keys(kCrfLanes * (d + 1) * layout.words(), 0),
+              hashes(kCrfLanes * (d + 1)),
+              of_rank(d + 1),
+              sorted(d + 1) {
+            for (size_t i = 0; i < d; ++i) layout.add(ones.data(), i, 1);
         }
-
-        // Barycentric coordinates: differences of what is left, from the greatest down.
-        void weigh(const float* rest, const int32_t* rank, float* weights) {
-            for (size_t i = 0; i <= d_; ++i) {
-                const auto r = static_cast<size_t>(rank[i * kCrfLanes]);
-                of_rank_[r] = i;
-                sorted_[r] = rest[i * kCrfLanes];
-            }
-            weights[0] = sorted_[d_] + (1.0f - sorted_[0]);
-            for (size_t v = 1; v <= d_; ++v) weights[v] = sorted_[d_ - v] - sorted_[d_ - v + 1];
-        }
-
-        // Vertex v is `nearest` + v, less d + 1 in the v coordinates with the least left.
-        void find(const int32_t* nearest, KeyTable& table, Buffer<int64_t>& counts, uint32_t* ids) {
-            const size_t words = layout_.words();
-            std::fill_n(keys_.begin(), words, 0);
-            for (size_t i = 0; i < d_; ++i) layout_.add(keys_.data(), i, nearest[i * kCrfLanes] - layout_.low(i));
-            for (size_t v = 0; v <= d_; ++v) {
-                uint64_t* key = keys_.data() + v * words;
-                if (v > 0) {
-                    for (size_t w = 0; w < words; ++w) key[w] = *(key + w - words) + ones_[w];
-                    const size_t wrapped = of_rank_[d_ - v + 1];
-                    if (wrapped < d_) layout_.add(key, wrapped, -static_cast<int64_t>(d_ + 1));
-                }
-                if (ids_[v] == kNone || !std::equal(key, key + words, last_.data() + v * words)) {
-                    ids_[v] = table.find_or_add(key);
-                    if (ids_[v] == counts.size()) counts.push(0);
-                }
-                ++counts[ids_[v]];
-                ids[v] = ids_[v];
-            }
-            std::swap(keys_, last_);
-        }
-
-      private:
-        const KeyLayout& layout_;
-        size_t d_;
-        std::vector<uint64_t> ones_, keys_, last_;
-        std::vector<uint32_t> ids_;
-        std::vector<size_t> of_rank_;
-        std::vector<float> sorted_;
+        std::vector<uint64_t> ones, keys, hashes;
+        std::vector<size_t> of_rank;
+        std::vector<float> sorted;
     };
 
+    // Barycentric coordinates: differences of what is left, from the greatest down. Vertex v is `nearest` + v, less d + 1
+    // in the v coordinates with the least left.
+    void make_keys(const float* rest, const int32_t* rank, const int32_t* nearest, float* weights, uint64_t* keys,
+                   Simplices& s) const {
+        for (size_t i = 0; i <= d_; ++i) {
+            const auto r = static_cast<size_t>(rank[i * kCrfLanes]);
+            s.of_rank[r] = i;
+            s.sorted[r] = rest[i * kCrfLanes];
+        }
+        weights[0] = s.sorted[d_] + (1.0f - s.sorted[0]);
+        for (size_t v = 1; v <= d_; ++v) weights[v] = s.sorted[d_ - v] - s.sorted[d_ - v + 1];
+
+        const size_t words = layout_.words();
+        std::fill_n(keys, words, 0);
+        for (size_t i = 0; i < d_; ++i) layout_.add(keys, i, nearest[i * kCrfLanes] - layout_.low(i));
+        for (size_t v = 1; v <= d_; ++v) {
+            uint64_t* key = keys + v * words;
+            for (size_t w = 0; w < words; ++w) key[w] = *(key + w - words) + s.ones[w];
+            const size_t wrapped = s.of_rank[d_ - v + 1];
+            if (wrapped < d_) layout_.add(key, wrapped, -static_cast<int64_t>(d_ + 1));
+        }
+    }
+
     void place(Piece& piece, CrfLattice& out) const {
-        const size_t corners = d_ + 1;
+        const size_t corners = d_ + 1, words = layout_.words();
         std::vector<float> f(d_ * kCrfLanes), rest(corners * kCrfLanes);
         std::vector<int32_t> nearest(corners * kCrfLanes), rank(corners * kCrfLanes);
         std::array<int32_t, kCrfLanes> astray;
-        Simplex simplex(layout_, d_);
+        Simplices s(layout_, d_);
         for (size_t i = piece.begin; i < piece.end; i += kCrfLanes) {
             const size_t lanes = std::min<size_t>(kCrfLanes, piece.end - i);
             for (size_t k = 0; k < lanes; ++k) {
@@ -284,61 +277,58 @@ class LatticeBuilder {
                               rank.data(), astray.data());
             for (size_t k = 0; k < lanes; ++k) {
                 if (astray[k] != 0) refuse();
-                simplex.weigh(rest.data() + k, rank.data() + k, out.weights.data() + (i + k) * corners);
-                simplex.find(nearest.data() + k, piece.table, piece.counts, out.vertices.data() + (i + k) * corners);
+                make_keys(rest.data() + k, rank.data() + k, nearest.data() + k, out.weights.data() + (i + k) * corners,
+                          s.keys.data() + k * corners * words, s);
             }
+            look_up(piece, s, lanes * corners, out.vertices.data() + i * corners);
         }
-        if (piece.end == n_ && n_ % 4 != 0) add_origin(simplex, piece);
+        if (piece.end == n_ && n_ % 4 != 0) add_origin(piece, s);
+    }
+
+    // The numbers of `count` keys.
+    void look_up(Piece& piece, Simplices& s, size_t count, uint32_t* ids) const {
+        const size_t words = layout_.words();
+        for (size_t e = 0; e < count; ++e) {
+            s.hashes[e] = piece.table.hash(s.keys.data() + e * words);
+            piece.table.prefetch_slot(s.hashes[e]);
+        }
+        for (size_t e = 0; e < count; ++e) piece.table.prefetch_key(s.hashes[e]);
+        for (size_t e = 0; e < count; ++e) {
+            ids[e] = piece.table.find_or_add(s.keys.data() + e * words, s.hashes[e]);
+        }
     }
 
     // The vertices of the point 0, without a point.
-    void add_origin(Simplex& simplex, Piece& piece) const {
+    void add_origin(Piece& piece, Simplices& s) const {
         const size_t corners = d_ + 1;
         std::vector<float> rest(corners * kCrfLanes, 0), weights(corners);
         std::vector<int32_t> nearest(corners * kCrfLanes, 0), rank(corners * kCrfLanes);
         for (size_t i = 0; i < corners; ++i) rank[i * kCrfLanes] = static_cast<int32_t>(i);
-        std::vector<uint32_t> ids(corners);
-        simplex.weigh(rest.data(), rank.data(), weights.data());
-        simplex.find(nearest.data(), piece.table, piece.counts, ids.data());
-        for (const uint32_t id : ids) --piece.counts[id];
+        make_keys(rest.data(), rank.data(), nearest.data(), weights.data(), s.keys.data(), s);
+        for (size_t v = 0; v < corners; ++v) {
+            const uint64_t* key = s.keys.data() + v * layout_.words();
+            piece.table.find_or_add(key, piece.table.hash(key));
+        }
     }
 
     // One table for all pieces: vertices are numbered as if there had been one piece.
-    KeyTable merge(std::vector<Piece>& pieces, CrfLattice& out) const {
+    KeyTable merge(std::vector<Piece>& pieces) const {
         KeyTable all = std::move(pieces[0].table);
-        Buffer<int64_t> counts;
-        counts.append(pieces[0].counts.data(), pieces[0].counts.size());
-        for (size_t p = 0; p < pieces.size(); ++p) {
+        for (size_t p = 1; p < pieces.size(); ++p) {
             Piece& piece = pieces[p];
-            const size_t own = piece.counts.size();
-            piece.number.resize(own);
-            piece.next.resize(own);
-            for (size_t v = 0; v < own; ++v) {
-                const uint32_t id = p == 0 ? static_cast<uint32_t>(v) : all.find_or_add(piece.table.key(v));
-                if (id == counts.size()) counts.push(0);
-                piece.number[v] = id;
-                piece.next[v] = p == 0 ? 0 : counts[id];
-                if (p > 0) counts[id] += piece.counts[v];
+            piece.number.resize(piece.table.size());
+            for (size_t v = 0; v < piece.table.size(); ++v) {
+                const uint64_t* key = piece.table.key(v);
+                piece.number[v] = all.find_or_add(key, all.hash(key));
             }
         }
-        out.vertex_count = all.size();
-        out.starts.resize(all.size() + 1);
-        out.starts[0] = 0;
-        for (size_t v = 0; v < all.size(); ++v) out.starts[v + 1] = out.starts[v] + counts[v];
         return all;
     }
 
-    // The points of every vertex, in rising order whatever the pieces.
-    void enter(Piece& piece, CrfLattice& out) const {
-        for (size_t v = 0; v < piece.number.size(); ++v) piece.next[v] += out.starts[piece.number[v]];
-        for (size_t i = piece.begin; i < piece.end; ++i) {
-            for (size_t e = i * (d_ + 1); e < (i + 1) * (d_ + 1); ++e) {
-                const uint32_t own = out.vertices[e];
-                const auto at = static_cast<size_t>(piece.next[own]++);
-                out.vertices[e] = piece.number[own];
-                out.points[at] = static_cast<uint32_t>(i);
-                out.shares[at] = out.weights[e];
-            }
+    void renumber(const Piece& piece, CrfLattice& out) const {
+        if (piece.begin == 0) return;  // the first was there first
+        for (size_t e = piece.begin * (d_ + 1); e < piece.end * (d_ + 1); ++e) {
+            out.vertices[e] = piece.number[out.vertices[e]];
         }
     }
 
@@ -346,22 +336,36 @@ class LatticeBuilder {
     void join(const KeyTable& all, CrfLattice& out) const {
         const size_t m = all.size(), words = layout_.words();
         const auto none = static_cast<uint32_t>(m);
-        out.neighbours.resize((d_ + 1) * m * 2);
+        resize_huge(out.neighbours, (d_ + 1) * m * 2);
         std::fill(out.neighbours.begin(), out.neighbours.end(), none);
         for (size_t j = 0; j <= d_; ++j) {
             std::vector<uint64_t> step(words, 0);
             for (size_t i = 0; i < d_; ++i) layout_.add(step.data(), i, i == j ? static_cast<int64_t>(d_) : -1);
             uint32_t* pairs = out.neighbours.data() + j * m * 2;
-            parallel_for(m, 1024, [&](size_t begin, size_t end) {
-                std::vector<uint64_t> key(words);
-                for (size_t v = begin; v < end; ++v) {
-                    for (size_t w = 0; w < words; ++w) key[w] = all.key(v)[w] + step[w];
-                    const uint32_t other = all.find(key.data());
-                    if (other == kNone) continue;
-                    pairs[2 * v] = other;
-                    pairs[2 * size_t{other} + 1] = static_cast<uint32_t>(v);
-                }
-            });
+            parallel_for(m, 1024, [&](size_t begin, size_t end) { find_along(all, step, begin, end, pairs); });
+        }
+    }
+
+    void find_along(const KeyTable& all, const std::vector<uint64_t>& step, size_t begin, size_t end,
+                    uint32_t* pairs) const {
+        constexpr size_t kBatch = 32;
+        const size_t words = layout_.words();
+        std::vector<uint64_t> keys(kBatch * words), hashes(kBatch);
+        for (size_t first = begin; first < end; first += kBatch) {
+            const size_t count = std::min(kBatch, end - first);
+            for (size_t k = 0; k < count; ++k) {
+                uint64_t* key = keys.data() + k * words;
+                for (size_t w = 0; w < words; ++w) key[w] = all.key(first + k)[w] + step[w];
+                hashes[k] = all.hash(key);
+                all.prefetch_slot(hashes[k]);
+            }
+            for (size_t k = 0; k < count; ++k) all.prefetch_key(hashes[k]);
+            for (size_t k = 0; k < count; ++k) {
+                const uint32_t other = all.find(keys.data() + k * words, hashes[k]);
+                if (other == kNone) continue;
+                pairs[2 * (first + k)] = other;
+                pairs[2 * size_t{other} + 1] = static_cast<uint32_t>(first + k);
+            }
         }
     }
 

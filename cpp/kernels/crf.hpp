@@ -4,9 +4,8 @@
 // Layout      features (n, d), a point a row, in standard deviations of the kernel k(i, j) = exp(-|f_i - f_j|^2 / 2), the
 //             point itself included. Values, unary (energies, -ln p) and probabilities are planes: (labels, n).
 //             A lattice has m vertices in the order in which the points come to them. `vertices` and `weights` (n, d + 1)
-//             say for each point where it goes and with which share, `starts` (m + 1), `points` and `shares` say the
-//             same for each vertex, points rising. `neighbours` (d + 1, m, 2): along each direction, m where there is
-//             none.
+//             say for each point where it goes and with which share. `neighbours` (d + 1, m, 2): along each direction, m
+//             where there is none.
 // Invariants  Sums are float32 in the order of the points, so that results are the same bits for any number of threads;
 //             they are those of pydensecrf built for x86-64 without AVX, which takes labels four at a time. Of its
 //             three habits that can be seen all are kept: up to two labels are sliced in another order of products; the
@@ -14,8 +13,9 @@
 //             is in the lattice, with nothing to give. Its keys of 16 bits are not kept.
 // Reference   Kraehenbuehl & Koltun, Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials (2011);
 //             Adams, Baek & Davis, Fast High-Dimensional Filtering Using the Permutohedral Lattice (2010); pydensecrf.
-// Cost        Lattice: n (d + 1) look-ups. Iteration: n (d + 1) rows of labels read twice, m rows d + 1 times; 16 labels
-//             are a cache line. Memory: 16 n (d + 1) bytes a lattice, 4 labels (n + m + the greatest m) to infer.
+// Cost        Lattice: n (d + 1) look-ups. Round: n (d + 1) rows of labels written and read, m rows d + 1 times; 16 labels are
+//             a cache line. Memory: 8 (n + m) (d + 1) bytes a lattice; to infer 4 labels m for each, and 64 m of the
+//             largest.
 #pragma once
 
 #include "support/common.hpp"
@@ -26,9 +26,6 @@ struct CrfLattice {
     size_t vertex_count = 0;
     Buffer<uint32_t> vertices;
     Buffer<float> weights;
-    Buffer<int64_t> starts;
-    Buffer<uint32_t> points;
-    Buffer<float> shares;
     Buffer<uint32_t> neighbours;
 };
 // d from 1 to 63. Refuses what is not finite or too far out for float32.
@@ -40,9 +37,6 @@ struct CrfLatticeView {
     int d = 0;
     const uint32_t* vertices = nullptr;
     const float* weights = nullptr;
-    const int64_t* starts = nullptr;
-    const uint32_t* points = nullptr;
-    const float* shares = nullptr;
     const uint32_t* neighbours = nullptr;
 };
 

@@ -3,13 +3,15 @@
 #include <vector>
 
 #include "kernels/crf.hpp"
+#include "support/pages.hpp"
 #include "support/parallel.hpp"
 
 namespace maskmill {
 namespace {
 
-constexpr int kCrfBlock = 64;  // points that are sliced and normalised together
-constexpr size_t kRow = 16;    // labels of a row: a cache line
+constexpr int kCrfBlock = 128;    // points that are sliced and normalised together
+constexpr size_t kCrfAhead = 16;  // rows asked for ahead of their use
+constexpr size_t kRow = 16;       // labels of a row: a cache line
 
 // 2^(i / 32).
 constexpr double kCrfPowers[32] = {
@@ -34,136 +36,171 @@ inline float crf_alpha(int d) { return 1.0f / (1.0f + std::ldexp(1.0f, -d)); }
 namespace maskmill {
 namespace {
 
-// Labels in rows of 16, the last of 1, 2, 4, 8 or 16: a plane of n rows each.
+// Labels in rows of 16, the last of 2, 4, 8 or 16: a plane of rows each.
 struct Chunk {
     size_t first, labels, width;
-    size_t start(size_t n) const { return first * n; }  // all before it are full
+    size_t start(size_t m) const { return first * m; }  // all before it are full
 };
 
 std::vector<Chunk> chunks_of(size_t labels) {
     std::vector<Chunk> chunks;
     for (size_t first = 0; first < labels; first += kRow) {
         const size_t own = std::min(kRow, labels - first);
-        chunks.push_back({first, own, std::bit_ceil(own)});
+        chunks.push_back({first, own, std::bit_ceil(std::max<size_t>(own, 2))});
     }
     return chunks;
 }
 
 size_t padded(size_t labels) {
-    return labels == 0 ? 0 : (labels - 1) / kRow * kRow + std::bit_ceil((labels - 1) % kRow + 1);
+    const std::vector<Chunk> chunks = chunks_of(labels);
+    return chunks.empty() ? 0 : chunks.back().first + chunks.back().width;
 }
 
-void splat(size_t width, const CrfTerm& term, const float* rows, float* values, size_t begin, size_t end) {
-    switch (width) {
-        case 1: return MASKMILL_DISPATCH(crf_splat<1>, term, rows, values, begin, end);
-        case 2: return MASKMILL_DISPATCH(crf_splat<2>, term, rows, values, begin, end);
-        case 4: return MASKMILL_DISPATCH(crf_splat<4>, term, rows, values, begin, end);
-        case 8: return MASKMILL_DISPATCH(crf_splat<8>, term, rows, values, begin, end);
-        default: return MASKMILL_DISPATCH(crf_splat<16>, term, rows, values, begin, end);
+// function<W>(...) for the width of a chunk.
+#define CRF_BY_WIDTH(width, function, ...)                          \
+    switch (width) {                                                \
+        case 2: MASKMILL_DISPATCH(function<2>, __VA_ARGS__); break; \
+        case 4: MASKMILL_DISPATCH(function<4>, __VA_ARGS__); break; \
+        case 8: MASKMILL_DISPATCH(function<8>, __VA_ARGS__); break; \
+        default: MASKMILL_DISPATCH(function<16>, __VA_ARGS__);      \
     }
-}
 
-void blur(size_t width, const uint32_t* neighbours, const float* from, float* to, size_t begin, size_t end) {
-    switch (width) {
-        case 1: return MASKMILL_DISPATCH(crf_blur<1>, neighbours, from, to, begin, end);
-        case 2: return MASKMILL_DISPATCH(crf_blur<2>, neighbours, from, to, begin, end);
-        case 4: return MASKMILL_DISPATCH(crf_blur<4>, neighbours, from, to, begin, end);
-        case 8: return MASKMILL_DISPATCH(crf_blur<8>, neighbours, from, to, begin, end);
-        default: return MASKMILL_DISPATCH(crf_blur<16>, neighbours, from, to, begin, end);
+// Which points come to a thousand vertices. Vertices are numbered as points come to them: most often few.
+class Spans {
+  public:
+    explicit Spans(const CrfLatticeView& lattice) : groups_((lattice.m + kGroup - 1) / kGroup) {
+        const auto corners = static_cast<size_t>(lattice.d + 1);
+        const size_t pieces = std::clamp<size_t>(lattice.n / 16384, 1, static_cast<size_t>(thread_count()));
+        std::vector<std::vector<Span>> found(pieces);
+        parallel_run(pieces, [&](size_t p) {
+            found[p].resize(groups_);
+            for (size_t i = lattice.n * p / pieces; i < lattice.n * (p + 1) / pieces; ++i) {
+                for (size_t e = i * corners; e < (i + 1) * corners; ++e) {
+                    Span& span = found[p][lattice.vertices[e] / kGroup];
+                    span.begin = std::min(span.begin, i);
+                    span.end = i + 1;
+                }
+            }
+        });
+        for (const std::vector<Span>& part : found) {
+            spans_.resize(groups_);
+            for (size_t g = 0; g < groups_; ++g) spans_[g].join(part[g]);
+        }
     }
-}
 
-#define CRF_SLICE(W, FEW) crf_slice<W, FEW>
-void slice(size_t width, bool few, const CrfTerm& term, const float* values, size_t begin, size_t count, float* out) {
-    switch (width) {
-        case 1:
-            return few ? MASKMILL_DISPATCH(CRF_SLICE(1, true), term, values, begin, count, out)
-                       : MASKMILL_DISPATCH(CRF_SLICE(1, false), term, values, begin, count, out);
-        case 2:
-            return few ? MASKMILL_DISPATCH(CRF_SLICE(2, true), term, values, begin, count, out)
-                       : MASKMILL_DISPATCH(CRF_SLICE(2, false), term, values, begin, count, out);
-        case 4: return MASKMILL_DISPATCH(CRF_SLICE(4, false), term, values, begin, count, out);
-        case 8: return MASKMILL_DISPATCH(CRF_SLICE(8, false), term, values, begin, count, out);
-        default: return MASKMILL_DISPATCH(CRF_SLICE(16, false), term, values, begin, count, out);
+    struct Span {
+        size_t begin = ~size_t{0}, end = 0;
+        void join(const Span& other) {
+            begin = std::min(begin, other.begin);
+            end = std::max(end, other.end);
+        }
+    };
+    static constexpr size_t kGroup = 1024;
+
+    size_t groups() const { return groups_; }
+    Span of(size_t first, size_t last) const {
+        Span all;
+        for (size_t g = first; g < last; ++g) all.join(spans_[g]);
+        return all;
     }
-}
-#undef CRF_SLICE
+
+  private:
+    size_t groups_;
+    std::vector<Span> spans_;
+};
 
 // Values at the vertices of one term's lattice, filtered there; rows of labels by chunks.
 class Filtered {
   public:
-    Filtered(const CrfTerm& term, size_t labels) : term_(term), labels_(labels) {
-        values_.resize(padded(labels) * (term.lattice.m + 1));
+    Filtered(const CrfTerm& term, size_t labels) : term_(term), labels_(labels), spans_(term.lattice) {
+        resize_huge(values_, padded(labels) * (term.lattice.m + 1));
     }
 
-    // rows: (n, width) by chunks. `spare` holds m + 1 rows.
-    void filter(const float* rows, Scratch<float>& spare) {
+    // planes (labels, n). `spare` holds m + 1 rows.
+    void filter(const float* planes, float* spare) {
         const CrfLatticeView& lattice = term_.lattice;
         for (const Chunk& chunk : chunks_of(labels_)) {
             const size_t w = chunk.width;
             float* values = at(chunk);
-            float* other = spare.data();
             std::fill_n(values + lattice.m * w, w, 0.0f);
-            std::fill_n(other + lattice.m * w, w, 0.0f);
+            std::fill_n(spare + lattice.m * w, w, 0.0f);
             const bool odd = lattice.d % 2 == 0;  // number of directions
-            float* from = odd ? other : values;
-            float* to = odd ? values : other;
-            const float* plane = rows + chunk.start(lattice.n);
-            parallel_for(lattice.m, 512, [&](size_t begin, size_t end) { splat(w, term_, plane, from, begin, end); });
+            float* from = odd ? spare : values;
+            float* to = odd ? values : spare;
+            parallel_for(spans_.groups(), 4, [&](size_t begin, size_t end) { splat(planes, chunk, begin, end, from); });
             for (size_t j = 0; j <= static_cast<size_t>(lattice.d); ++j) {
                 const uint32_t* neighbours = lattice.neighbours + j * lattice.m * 2;
-                parallel_for(lattice.m, 2048,
-                             [&](size_t begin, size_t end) { blur(w, neighbours, from, to, begin, end); });
+                parallel_for(lattice.m, 2048, [&](size_t begin, size_t end) {
+                    CRF_BY_WIDTH(w, crf_blur, neighbours, from, to, begin, end);
+                });
                 std::swap(from, to);
             }
         }
     }
 
-    // out (padded labels, kCrfBlock).
-    void slice(size_t begin, size_t count, float* out) const {
+    // planes (labels, kCrfBlock) += weight * what comes back to `count` points from `begin` on; rows: scratch.
+    void add(size_t begin, size_t count, float weight, float* rows, float* planes) const {
         for (const Chunk& chunk : chunks_of(labels_)) {
-            maskmill::slice(chunk.width, labels_ <= 2, term_, at(chunk), begin, count, out + chunk.first * kCrfBlock);
+            const float* values = at(chunk);
+            CRF_BY_WIDTH(chunk.width, crf_slice, term_, values, labels_ <= 2, begin, count, rows);
+            float* to = planes + chunk.first * kCrfBlock;
+            CRF_BY_WIDTH(chunk.width, crf_add, rows, weight, chunk.labels, to);
         }
     }
 
-    const CrfTerm& term() const { return term_; }
-
   private:
+    // Of groups of vertices: all points that come to them, block by block.
+    void splat(const float* planes, const Chunk& chunk, size_t first, size_t last, float* values) const {
+        const CrfLatticeView& lattice = term_.lattice;
+        const size_t begin = first * Spans::kGroup, end = std::min(last * Spans::kGroup, lattice.m);
+        std::fill_n(values + begin * chunk.width, (end - begin) * chunk.width, 0.0f);
+        const Spans::Span span = spans_.of(first, last);
+        alignas(64) float rows[kCrfBlock * kRow];
+        for (size_t i = span.begin; i < span.end; i += kCrfBlock) {
+            const size_t count = std::min<size_t>(kCrfBlock, span.end - i);
+            const float* from = planes + chunk.first * lattice.n + i;
+            const float* factor = term_.before == nullptr ? nullptr : term_.before + i;
+            CRF_BY_WIDTH(chunk.width, crf_to_rows, from, lattice.n, chunk.labels, count, factor, rows);
+            CRF_BY_WIDTH(chunk.width, crf_splat, lattice, rows, i, count, static_cast<uint32_t>(begin),
+                         static_cast<uint32_t>(end), values);
+        }
+    }
+
     float* at(const Chunk& chunk) { return values_.data() + chunk.start(term_.lattice.m + 1); }
     const float* at(const Chunk& chunk) const { return values_.data() + chunk.start(term_.lattice.m + 1); }
 
     const CrfTerm& term_;
     size_t labels_;
+    Spans spans_;
     Scratch<float> values_;
 };
-
-// Planes to rows: block (labels, kCrfBlock) to rows from `begin` on.
-void to_rows(const float* block, size_t labels, size_t n, size_t begin, size_t count, float* rows) {
-    for (const Chunk& chunk : chunks_of(labels)) {
-        float* to = rows + chunk.start(n) + begin * chunk.width;
-        for (size_t k = 0; k < count; ++k) {
-            for (size_t l = 0; l < chunk.width; ++l) {
-                to[k * chunk.width + l] = l < chunk.labels ? block[(chunk.first + l) * kCrfBlock + k] : 0.0f;
-            }
-        }
-    }
-}
 
 void to_planes(const float* block, size_t labels, size_t n, size_t begin, size_t count, float* planes) {
     for (size_t l = 0; l < labels; ++l) std::copy_n(block + l * kCrfBlock, count, planes + l * n + begin);
 }
 
-// body(begin, count, scratch) for blocks of points.
+// Scratch memory for a block of points: three of (labels, kCrfBlock).
+struct Block {
+    explicit Block(size_t labels) {
+        memory.resize((2 * labels + kRow) * kCrfBlock);
+        std::fill(memory.begin(), memory.end(), 0.0f);
+        logits = memory.data();
+        filtered = logits + labels * kCrfBlock;
+        rows = filtered + labels * kCrfBlock;
+    }
+    Scratch<float> memory;
+    float *logits, *filtered, *rows;
+};
+
+// body(begin, count, block) for blocks of points.
 template <class Body>
-void for_each_block(size_t n, size_t scratch, Body&& body) {
+void for_each_block(size_t n, size_t labels, Body&& body) {
     const size_t blocks = (n + kCrfBlock - 1) / kCrfBlock;
     parallel_for(blocks, 8, [&](size_t from, size_t to) {
-        Scratch<float> memory;
-        memory.resize(scratch);
-        std::fill(memory.begin(), memory.end(), 0.0f);
+        Block block(labels);
         for (size_t b = from; b < to; ++b) {
             const size_t begin = b * kCrfBlock;
-            body(begin, std::min<size_t>(kCrfBlock, n - begin), memory.data());
+            body(begin, std::min<size_t>(kCrfBlock, n - begin), block);
         }
     });
 }
@@ -174,17 +211,16 @@ size_t greatest(std::span<const CrfTerm> terms) {
     return m;
 }
 
-// Adds a term's negative energy. `filtered` (labels, kCrfBlock).
-void add_term(const CrfTerm& term, const float* filtered, size_t labels, float* logits) {
-    if (term.compatibility == nullptr) {
-        for (size_t i = 0; i < labels * kCrfBlock; ++i) logits[i] += term.weight * filtered[i];
-        return;
-    }
+// Adds a term's negative energy to the block's logits.
+void add_term(const CrfTerm& term, const Filtered& values, size_t labels, size_t begin, size_t count, Block& block) {
+    if (term.compatibility == nullptr) return values.add(begin, count, term.weight, block.rows, block.logits);
+    std::fill_n(block.filtered, labels * kCrfBlock, 0.0f);
+    values.add(begin, count, 1, block.rows, block.filtered);
     for (size_t l = 0; l < labels; ++l) {
-        float* to = logits + l * kCrfBlock;
+        float* to = block.logits + l * kCrfBlock;
         for (size_t other = 0; other < labels; ++other) {
             const float energy = term.compatibility[l * labels + other];
-            const float* from = filtered + other * kCrfBlock;
+            const float* from = block.filtered + other * kCrfBlock;
             for (size_t k = 0; k < kCrfBlock; ++k) to[k] -= energy * from[k];
         }
     }
@@ -194,50 +230,35 @@ void add_term(const CrfTerm& term, const float* filtered, size_t labels, float* 
 
 void crf_filter(const CrfLatticeView& lattice, const float* values, size_t labels, float* out) {
     const CrfTerm term{lattice};
-    const size_t n = lattice.n, width = padded(labels);
-    Scratch<float> rows, spare;
-    rows.resize(n * width);
-    spare.resize((lattice.m + 1) * kRow);
-    for_each_block(n, width * kCrfBlock, [&](size_t begin, size_t count, float* block) {
-        for (size_t l = 0; l < labels; ++l) std::copy_n(values + l * n + begin, count, block + l * kCrfBlock);
-        to_rows(block, labels, n, begin, count, rows.data());
-    });
+    Scratch<float> spare;
+    resize_huge(spare, (lattice.m + 1) * std::min(kRow, padded(labels)));
     Filtered filtered(term, labels);
-    filtered.filter(rows.data(), spare);
-    for_each_block(n, width * kCrfBlock, [&](size_t begin, size_t count, float* block) {
-        filtered.slice(begin, count, block);
-        to_planes(block, labels, n, begin, count, out);
+    filtered.filter(values, spare.data());
+    for_each_block(lattice.n, labels, [&](size_t begin, size_t count, Block& block) {
+        std::fill_n(block.logits, labels * kCrfBlock, 0.0f);
+        filtered.add(begin, count, 1, block.rows, block.logits);
+        to_planes(block.logits, labels, lattice.n, begin, count, out);
     });
 }
 
 void crf_mean_field(const float* unary, size_t labels, size_t n, std::span<const CrfTerm> terms, int iterations,
                     float* out) {
-    const size_t width = padded(labels);
-    Scratch<float> rows, spare;
-    rows.resize(n * width);
-    spare.resize((greatest(terms) + 1) * kRow);
+    Scratch<float> spare;
+    resize_huge(spare, (greatest(terms) + 1) * std::min(kRow, padded(labels)));
     std::vector<Filtered> filtered;
     filtered.reserve(terms.size());
     for (const CrfTerm& term : terms) filtered.emplace_back(term, labels);
     for (int round = 0; round <= iterations; ++round) {
         if (round > 0) {
-            for (Filtered& f : filtered) f.filter(rows.data(), spare);
+            for (Filtered& f : filtered) f.filter(out, spare.data());
         }
-        for_each_block(n, 2 * width * kCrfBlock, [&](size_t begin, size_t count, float* logits) {
-            for (size_t l = 0; l < labels; ++l) {
-                for (size_t k = 0; k < count; ++k) logits[l * kCrfBlock + k] = -unary[l * n + begin + k];
-            }
-            float* block = logits + width * kCrfBlock;
+        for_each_block(n, labels, [&](size_t begin, size_t count, Block& block) {
+            MASKMILL_DISPATCH(crf_negate, unary + begin, n, labels, count, block.logits);
             for (size_t t = 0; t < terms.size() && round > 0; ++t) {
-                filtered[t].slice(begin, count, block);
-                add_term(terms[t], block, labels, logits);
+                add_term(terms[t], filtered[t], labels, begin, count, block);
             }
-            MASKMILL_DISPATCH(crf_softmax, logits, labels);
-            if (round == iterations) {
-                to_planes(logits, labels, n, begin, count, out);
-            } else {
-                to_rows(logits, labels, n, begin, count, rows.data());
-            }
+            MASKMILL_DISPATCH(crf_softmax, block.logits, labels);
+            to_planes(block.logits, labels, n, begin, count, out);
         });
     }
 }

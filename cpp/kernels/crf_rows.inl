@@ -4,24 +4,63 @@
 namespace maskmill::MASKMILL_SIMD {
 namespace {
 
-// The value of vertices: the sum over their points, in rising order.
+// W floats with the operations of one. Compilers that have such a type keep it in registers, where they leave loops over a
+// row scalar.
+#if defined(__GNUC__) || defined(__clang__)
 template <int W>
-void crf_splat(const CrfTerm& term, const float* rows, float* values, size_t begin, size_t end) {
-    const CrfLatticeView& lattice = term.lattice;
-    for (size_t v = begin; v < end; ++v) {
-        float sum[W] = {};
-        for (auto e = static_cast<size_t>(lattice.starts[v]); e < static_cast<size_t>(lattice.starts[v + 1]); ++e) {
-            const size_t point = lattice.points[e];
-            const float share = lattice.shares[e];
-            const float* row = rows + point * W;
-            if (term.before != nullptr) {
-                const float factor = term.before[point];
-                for (int l = 0; l < W; ++l) sum[l] += share * (row[l] * factor);
-            } else {
-                for (int l = 0; l < W; ++l) sum[l] += share * row[l];
-            }
+struct RowType {
+    typedef float type __attribute__((vector_size(W * sizeof(float))));
+};
+template <int W>
+using Row = typename RowType<W>::type;
+#else
+template <int W>
+struct Row {
+    float lane[W];
+    Row& operator+=(const Row& other) {
+        for (int l = 0; l < W; ++l) lane[l] += other.lane[l];
+        return *this;
+    }
+    Row operator+(const Row& other) const { return Row(*this) += other; }
+    Row operator*(float factor) const {
+        Row out;
+        for (int l = 0; l < W; ++l) out.lane[l] = lane[l] * factor;
+        return out;
+    }
+};
+#endif
+
+// rows (kCrfBlock, W) from planes (labels), n apart; zeros beyond the labels. `factor`: for each point, or null.
+template <int W>
+void crf_to_rows(const float* planes, size_t n, size_t labels, size_t count, const float* factor, float* rows) {
+    for (size_t l = 0; l < W; ++l) {
+        for (size_t k = 0; k < count; ++k) rows[k * W + l] = l < labels ? planes[l * n + k] : 0.0f;
+    }
+    for (size_t k = 0; k < count && factor != nullptr; ++k) {
+        Row<W> row;
+        std::memcpy(&row, rows + k * W, sizeof(row));
+        row = row * factor[k];
+        std::memcpy(rows + k * W, &row, sizeof(row));
+    }
+}
+
+// Adds what points give to the vertices `first` .. `last` - 1, points in rising order.
+template <int W>
+void crf_splat(const CrfLatticeView& lattice, const float* rows, size_t begin, size_t count, uint32_t first,
+               uint32_t last, float* values) {
+    const auto corners = static_cast<size_t>(lattice.d + 1);
+    for (size_t k = 0; k < count; ++k) {
+        Row<W> row;
+        std::memcpy(&row, rows + k * W, sizeof(row));
+        const size_t at = (begin + k) * corners;
+        for (size_t e = at; e < at + corners; ++e) {
+            const uint32_t vertex = lattice.vertices[e];
+            if (vertex - first >= last - first) continue;
+            Row<W> sum;
+            std::memcpy(&sum, values + size_t{vertex} * W, sizeof(sum));
+            sum += row * lattice.weights[e];
+            std::memcpy(values + size_t{vertex} * W, &sum, sizeof(sum));
         }
-        std::memcpy(values + v * W, sum, sizeof(sum));
     }
 }
 
@@ -29,35 +68,56 @@ void crf_splat(const CrfTerm& term, const float* rows, float* values, size_t beg
 template <int W>
 void crf_blur(const uint32_t* neighbours, const float* from, float* to, size_t begin, size_t end) {
     for (size_t v = begin; v < end; ++v) {
-        const float* own = from + v * W;
-        const float* a = from + size_t{neighbours[2 * v]} * W;
-        const float* b = from + size_t{neighbours[2 * v + 1]} * W;
-        float* out = to + v * W;
-        for (int l = 0; l < W; ++l) out[l] = own[l] + 0.5f * (a[l] + b[l]);
+        if (v + kCrfAhead < end) {
+            prefetch_row(from + size_t{neighbours[2 * (v + kCrfAhead)]} * W);
+            prefetch_row(from + size_t{neighbours[2 * (v + kCrfAhead) + 1]} * W);
+        }
+        Row<W> own, a, b;
+        std::memcpy(&own, from + v * W, sizeof(own));
+        std::memcpy(&a, from + size_t{neighbours[2 * v]} * W, sizeof(a));
+        std::memcpy(&b, from + size_t{neighbours[2 * v + 1]} * W, sizeof(b));
+        own += (a + b) * 0.5f;
+        std::memcpy(to + v * W, &own, sizeof(own));
     }
 }
 
-// out (W, kCrfBlock): what comes back to `count` points from `begin` on.
-template <int W, bool kFew>
-void crf_slice(const CrfTerm& term, const float* values, size_t begin, size_t count, float* out) {
+// out (count, W): what comes back to `count` points from `begin` on.
+template <int W>
+void crf_slice(const CrfTerm& term, const float* values, bool few, size_t begin, size_t count, float* out) {
     const CrfLatticeView& lattice = term.lattice;
     const auto corners = static_cast<size_t>(lattice.d + 1);
+    const size_t last = (begin + count) * corners;
     const float alpha = crf_alpha(lattice.d);
     for (size_t k = 0; k < count; ++k) {
         const size_t at = (begin + k) * corners;
-        float sum[W] = {};
+        Row<W> sum{};
         for (size_t e = at; e < at + corners; ++e) {
-            const float* row = values + size_t{lattice.vertices[e]} * W;
-            const float weight = lattice.weights[e];
-            if constexpr (kFew) {
-                for (int l = 0; l < W; ++l) sum[l] += weight * row[l] * alpha;
+            if (e + kCrfAhead < last) prefetch_row(values + size_t{lattice.vertices[e + kCrfAhead]} * W);
+            Row<W> row;
+            std::memcpy(&row, values + size_t{lattice.vertices[e]} * W, sizeof(row));
+            if (few) {
+                sum += row * lattice.weights[e] * alpha;
             } else {
-                const float share = weight * alpha;
-                for (int l = 0; l < W; ++l) sum[l] += share * row[l];
+                sum += row * (lattice.weights[e] * alpha);
             }
         }
-        const float after = term.after != nullptr ? term.after[begin + k] : 1.0f;
-        for (int l = 0; l < W; ++l) out[static_cast<size_t>(l) * kCrfBlock + k] = sum[l] * after;
+        if (term.after != nullptr) sum = sum * term.after[begin + k];
+        std::memcpy(out + k * W, &sum, sizeof(sum));
+    }
+}
+
+// planes (labels, kCrfBlock) += weight * rows (kCrfBlock, W), turned.
+template <int W>
+void crf_add(const float* rows, float weight, size_t labels, float* planes) {
+    for (size_t l = 0; l < labels; ++l) {
+        for (size_t k = 0; k < kCrfBlock; ++k) planes[l * kCrfBlock + k] += weight * rows[k * W + l];
+    }
+}
+
+// planes (labels, kCrfBlock) = -unary, planes n apart.
+void crf_negate(const float* unary, size_t n, size_t labels, size_t count, float* planes) {
+    for (size_t l = 0; l < labels; ++l) {
+        for (size_t k = 0; k < count; ++k) planes[l * kCrfBlock + k] = -unary[l * n + k];
     }
 }
 

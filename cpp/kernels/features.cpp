@@ -9,21 +9,21 @@
 
 // Strips of rows are computed by themselves, with a halo of two rows on either side for differences of differences. The
 // first pass leaves each plane turned by 90 degrees, (columns, kLanes rows): so both passes add whole lines of a panel,
-// the second needs no unaligned loads, and a thread's window of a line stays in the first cache. Of a block of columns
-// all planes are made, then the maps of one column after the other, which are turned back as they are put together.
+// the second needs no unaligned loads, and the lines that a sum needs stay in the first cache. Once a tile has all its
+// planes, the maps of one column after the other are made, and turned back as they are put together.
 
 namespace maskmill {
 namespace {
 
 constexpr int64_t kWide = 32;          // doubles in a row of a panel
 constexpr int64_t kLanes = 64;         // rows of a strip, halo included
-constexpr int64_t kBlock = 64;         // columns whose planes are made together
+constexpr int64_t kBlock = 64;         // columns that are computed if one of their pixels is wanted
 constexpr int64_t kTile = 1024;        // columns of a task; a multiple of kBlock
 constexpr int64_t kPad = 16;           // elements before the first and behind the last column of planes
 constexpr int64_t kStage = 128 << 10;  // bytes that are put together before they are written
 constexpr int64_t kCached = 1 << 20;   // elements of an output that is written past the cache
 
-// One column of all planes of a block, and what lies beside it.
+// One column of all planes, and what lies beside it.
 template <class S>
 struct FeatureColumn {
     const S* planes;
@@ -280,19 +280,12 @@ class Worker {
     }
 
     void write_all(Range some, int64_t row_step) {
-        const FeatureOutput& out = bank_.out_;
+        // Rows of pixels at once where the output has nothing between them.
+        const int64_t most = bank_.out_.step == bank_.columns_ ? some.end - some.begin : 1;
         for (int64_t y = rows_.begin; y < rows_.end; ++y) {
             const S* from = stage_.data() + (y - rows_.begin) * row_step;
-            const int64_t first = y * image_.width + some.begin;
-            if constexpr (sizeof(S) == sizeof(float)) {
-                if (out.floats != nullptr && out.step == bank_.columns_) {
-                    copy_bytes(reinterpret_cast<const uint8_t*>(from), row_step * static_cast<int64_t>(sizeof(S)),
-                               reinterpret_cast<uint8_t*>(out.floats + first * out.step), bank_.past_cache_);
-                    continue;
-                }
-            }
-            for (int64_t x = some.begin; x < some.end; ++x) {
-                write_pixel(from + (x - some.begin) * bank_.columns_, y, x, first + x - some.begin);
+            for (int64_t x = some.begin; x < some.end; x += most, from += most * bank_.columns_) {
+                write(from, y, x, most, y * image_.width + x);
             }
         }
     }
@@ -303,25 +296,35 @@ class Worker {
                 const int64_t y = bank_.out_.at[2 * k], x = bank_.out_.at[2 * k + 1];
                 if (x < some.begin || x >= some.end) continue;
                 const S* from = stage_.data() + (y - rows_.begin) * row_step;
-                write_pixel(from + (x - some.begin) * bank_.columns_, y, x, k);
+                write(from + (x - some.begin) * bank_.columns_, y, x, 1, k);
             }
         }
     }
 
-    void write_pixel(const S* from, int64_t y, int64_t x, int64_t k) {
+    // n pixels from (y, x) on, which are pixels k .. k + n - 1 of the output.
+    void write(const S* from, int64_t y, int64_t x, int64_t n, int64_t k) {
         const FeatureOutput& out = bank_.out_;
+        const int64_t size = n * bank_.columns_;
         if (out.floats != nullptr) {
             float* to = out.floats + k * out.step;
-            for (int64_t f = 0; f < bank_.columns_; ++f) to[f] = static_cast<float>(from[f]);
+            if constexpr (sizeof(S) == sizeof(float)) {
+                copy_bytes(reinterpret_cast<const uint8_t*>(from), size * static_cast<int64_t>(sizeof(S)),
+                           reinterpret_cast<uint8_t*>(to), bank_.past_cache_);
+            } else {
+                MASKMILL_DISPATCH(convert, from, size, to);
+            }
             return;
         }
         double* to = out.doubles + k * out.step;
-        for (int64_t f = 0; f < bank_.columns_; ++f) to[f] = static_cast<double>(from[f]);
+        MASKMILL_DISPATCH(convert, from, size, to);
         for (size_t m = 0, f = 0; m < plan_.n_maps; f += features::kColumns[plan_.maps[4 * m]], ++m) {
             if (plan_.maps[4 * m] != features::location) continue;
             const int64_t scale = plan_.maps[4 * m + 1];
-            const double along = plan_.columns[scale * image_.width + x], down = plan_.rows[scale * image_.height + y];
-            to[f] = std::sqrt(along * along + down * down);
+            const double down = plan_.rows[scale * image_.height + y];
+            for (int64_t i = 0; i < n; ++i) {
+                to[i * bank_.columns_ + static_cast<int64_t>(f)] =
+                    length_of(down, plan_.columns[scale * image_.width + x + i]);
+            }
         }
     }
 

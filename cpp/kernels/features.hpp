@@ -14,7 +14,7 @@
 //             numpy.gradient; scikit-image's sobel and hessian_matrix_eigvals.
 // Cost        Per plane and pixel r0 + r1 pairs of kernel radius, each two additions and a multiplication in double, from
 //             the first cache; 1.07 times that for the rows that neighbouring strips share. The output is written
-//             once. Scratch memory per thread: 64 rows of Q planes, at most 1024 columns and two radii wide.
+//             once. Scratch memory per thread: 64 rows of all planes, at most 1028 columns wide, and of one in double.
 #pragma once
 
 #include "support/common.hpp"
@@ -33,7 +33,7 @@ enum Operation : int64_t {
     magnitude,        // sqrt(a^2 + b^2)
     sum,              // a + b
     difference,       // a - b
-    eigenvalues,      // two columns: of [[a, b], [b, c]], the larger one first
+    eigenvalues,      // two columns: of [[a, b], [b, c]], in double, the larger one first
     deviation,        // sqrt(max(b - a^2, 0))
     location,         // sqrt(rows[a][y]^2 + columns[a][x]^2)
     kOperations

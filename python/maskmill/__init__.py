@@ -2,8 +2,8 @@
 
 `Masks` holds many masks and does everything with them; the modules `rle`, `setops`, `geometry`, `overlap`,
 `morphology`, `polygons`, `outlines` and `measures` are the same on plain arrays; `coco_json` reads and writes
-COCO files; `features` describes pixels for classifiers, `crf` refines
-what they say.
+COCO files; `features` describes pixels for classifiers, `perceptron` is one, `crf`
+refines what they say.
 `Dataset` is an annotated data set of whatever format, which `maskmill.io` reads and writes.
 `maskmill.pycocotools` takes the place of pycocotools.
 """
@@ -22,6 +22,7 @@ from maskmill import (
     outlines,
     overlap,
     patches,
+    perceptron,
     polygons,
     rle,
     setops,
@@ -63,6 +64,7 @@ __all__ = [
     "outlines",
     "overlap",
     "patches",
+    "perceptron",
     "polygons",
     "rle",
     "setops",

@@ -9,7 +9,7 @@ naming the item, for what only the data show.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,7 @@ _Int64s: TypeAlias = NDArray[np.int64]
 _Bytes: TypeAlias = NDArray[np.uint8]
 _Float64s: TypeAlias = NDArray[np.float64]
 _Floats: TypeAlias = NDArray[np.float32]
-_Lattice: TypeAlias = tuple[
-    NDArray[np.uint32], _Floats, _Int64s, NDArray[np.uint32], _Floats, NDArray[np.uint32]
-]
+_Lattice: TypeAlias = tuple[NDArray[np.uint32], _Floats, NDArray[np.uint32]]
 _Positions: TypeAlias = NDArray[np.uint64]
 _Runs: TypeAlias = tuple[_Counts, _Offsets]
 """Masks whose sizes the caller knows."""
@@ -241,8 +239,34 @@ def patches_stitch(
     """patches: C-contiguous, one behind the other; starts (N, axes): where in `windows` the weights of an axis of a
     box begin; blend: 0 mean, 1 max, 2 last; out: C-contiguous, what no patch covers stays."""
 
-# crf: a lattice is (vertices, weights, starts, points, shares, neighbours), a term (lattice, before, after, weight,
-# compatibility); see _numba/crf.py
+# perceptron: parameters are flat, layer after layer, (inputs + 1, outputs) with the biases last
+def perceptron_epoch(
+    units: _Int64s,
+    rows: _Float64s,
+    targets: _Float64s,
+    order: _Int64s,
+    batch: int,
+    alpha: float,
+    rate: float,
+    steps: int,
+    parameters: _Float64s,
+    first: _Float64s,
+    second: _Float64s,
+) -> None:
+    """A step of Adam for each batch of rows; parameters and moments are updated."""
+
+@overload
+def perceptron_scores(
+    units: _Int64s, rows: _Floats, mean: _Float64s, scale: _Float64s, parameters: _Float64s
+) -> _Float64s:
+    """What the last layer gives for (rows - mean) / scale, (N, outputs)."""
+
+@overload
+def perceptron_scores(
+    units: _Int64s, rows: _Float64s, mean: _Float64s, scale: _Float64s, parameters: _Float64s
+) -> _Float64s: ...
+
+# crf: a lattice is (vertices, weights, neighbours), a term (lattice, before, after, weight, compatibility)
 def crf_lattice(features: _Floats) -> _Lattice:
     """features (N, d), 1 to 63 columns."""
 

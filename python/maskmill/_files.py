@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,6 +153,10 @@ def write_npz(file: IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
                 member.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
+NOT_AN_ARRAY = (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError, OverflowError)
+"""What NumPy raises over headers of arrays that are none."""
+
+
 def read_npz(path: Path, names: Sequence[str], *, mmap: bool) -> dict[str, NDArray[Any]]:
     """Arrays of an `.npz` file; mapped from disk if stored uncompressed and mmap is set. Never unpickles."""
     import zipfile
@@ -170,7 +175,7 @@ def read_npz(path: Path, names: Sequence[str], *, mmap: bool) -> dict[str, NDArr
         raise
     except KeyError as error:
         raise FormatError(f"{path}: expected arrays {', '.join(names)} ({error.args[0]})") from None
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, *NOT_AN_ARRAY) as error:
         raise FormatError(f"{path}: not a readable .npz file ({error})") from None
 
 

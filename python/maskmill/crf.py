@@ -70,8 +70,9 @@ class Lattice:
 
     Notes
     -----
-    An approximation: a weight is what the lattice makes of it, within about 30 % for near points. Memory: 16 N (d + 1)
-    bytes. Building it takes longer than a round of inference: keep it where weights alone change.
+    An approximation: a weight is what the lattice makes of it, within about 30 % for near points. Memory: 8 (d + 1)
+    bytes for each point and each vertex. Building it takes longer than a round of inference: keep it where only weights
+    change.
 
     References
     ----------
@@ -99,7 +100,7 @@ class Lattice:
     @property
     def vertices(self) -> int:
         """Number of vertices of the lattice that the points come to."""
-        return len(self.arrays[2]) - 1
+        return int(self.arrays[2].shape[1])
 
     def filter(self, values: ArrayLike) -> Floats:
         """The weighted sum over all points; values and result are (L, N) float32."""
@@ -277,9 +278,9 @@ def refine(
     Notes
     -----
     All sums of the lattice are in a fixed order: results are the same bits for any number of threads, and those of
-    pydensecrf2 1.1 as it is built for x86-64. Axes are never swapped: rows are H in `unary` and in `image`. Memory:
-    two float32 copies of the unary and, for each term, 16 bytes for each pixel and vertex of its simplex (3 for the
-    Gaussian, C + 3 for the bilateral term), besides the vertices' values.
+    pydensecrf2 1.1 as it is built for x86-64. Axes are never swapped: rows are H in `unary` and in `image`. Memory
+    besides `unary` and `out`, for each term: 8 (d + 1) bytes for each pixel and each vertex of the lattice, d being 2
+    for the Gaussian and C + 2 for the bilateral term; 4 bytes for each label at each vertex.
 
     References
     ----------
@@ -322,7 +323,7 @@ def image_terms(
         sxy, weight = gaussian
         sxy = _positive(sxy, "gaussian sxy")
         made: Filter = (
-            Window(shape, sxy, backend=backend) if exact else Lattice(_places(shape, sxy), backend=backend)  # type: ignore[arg-type]
+            Window(shape, sxy, backend=backend) if exact else Lattice(_points(shape, sxy), backend=backend)  # type: ignore[arg-type]
         )
         terms.append((made, weight))
     if bilateral is not None:
@@ -332,16 +333,20 @@ def image_terms(
         if exact:
             made = Window(shape, sxy, guide, backend=backend)  # type: ignore[arg-type]
         else:
-            colours = guide.reshape(-1, guide.shape[2])
-            made = Lattice(np.concatenate((_places(shape, sxy), colours), axis=1), backend=backend)
+            made = Lattice(_points(shape, sxy, guide), backend=backend)
         terms.append((made, weight))
     return terms
 
 
-def _places(shape: tuple[int, ...], sigma: float) -> Floats:
-    """x, y of all pixels, row by row, in standard deviations."""
-    y, x = np.indices(shape, np.float32).reshape(2, -1)
-    return np.stack((x, y), axis=1) / np.float32(sigma)
+def _points(shape: tuple[int, ...], sigma: float, guide: Floats | None = None) -> Floats:
+    """x, y in standard deviations and what `guide` has, of all pixels, row by row."""
+    channels = 0 if guide is None else guide.shape[2]
+    out = np.empty((*shape, 2 + channels), np.float32)
+    out[..., 0] = np.arange(shape[1], dtype=np.float32) / np.float32(sigma)
+    out[..., 1] = (np.arange(shape[0], dtype=np.float32) / np.float32(sigma))[:, None]
+    if guide is not None:
+        out[..., 2:] = guide
+    return out.reshape(-1, 2 + channels)
 
 
 def _guide(image: ArrayLike | None, shape: tuple[int, ...], srgb: ArrayLike) -> Floats:
@@ -430,9 +435,7 @@ def _by_lattice(
 ) -> None:
     terms = []
     for made, weight in filters:
-        before, after = (
-            None if factor is None else factor.astype(np.float32) for factor in _factors(made.sums, scaling)
-        )
+        before, after = _factors(made.sums, scaling, np.float32)
         potts = isinstance(weight, float)
         terms.append((made.arrays, before, after, weight if potts else 0.0, None if potts else weight))
     kernels(backend).crf_mean_field(unary, terms, iterations, out)
@@ -446,7 +449,7 @@ def _exactly(
     for _ in range(iterations):
         logits = start.copy()
         for made, weight in filters:
-            before, after = _factors(made.sums, scaling)
+            before, after = _factors(made.sums, scaling, np.float64)
             sums = made.filter(found if before is None else found * before)
             if after is not None:
                 sums = sums * after
@@ -461,17 +464,16 @@ def _softmax(logits: Doubles) -> Doubles:
     return total
 
 
-def _factors(sums: NDArray[Any], scaling: int) -> tuple[Doubles | None, Doubles | None]:
-    """What values are multiplied by before and after a filter."""
-    plain = sums.astype(np.float64) + 1e-20
+def _factors(sums: NDArray[Any], scaling: int, dtype: Any) -> tuple[Any, Any]:
+    """What values are multiplied by before and after a filter; None: by nothing."""
+    if scaling == NORMALIZATIONS["none"]:
+        return None, None
+    whole = sums.astype(np.float64) + 1e-20
     if scaling == NORMALIZATIONS["symmetric"]:
-        roots: Doubles = 1 / np.sqrt(plain)
+        roots = (1 / np.sqrt(whole)).astype(dtype)
         return roots, roots
-    if scaling == NORMALIZATIONS["before"]:
-        return 1 / plain, None
-    if scaling == NORMALIZATIONS["after"]:
-        return None, 1 / plain
-    return None, None
+    shares = (1 / whole).astype(dtype)
+    return (shares, None) if scaling == NORMALIZATIONS["before"] else (None, shares)
 
 
 def _unary(value: ArrayLike, axes: int) -> Floats:

@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from maskmill import _check
-from maskmill._backend import kernels
+from maskmill._feature_plans import Bank, Plan, gaussian_half, profile_of
 
 __all__ = ["bank", "deviation", "gaussian", "lab", "names", "sigmas"]
 
-Half = NDArray[np.float64]
-"""A kernel's weights at 0, 1 .. radius."""
-
 LARGEST_SIGMA = 10_000.0
-_BORDERS = {"nearest": 0, "reflect": 1, "mirror": 2}
-_OPERATIONS = (
-    "value",
-    "sobel",
-    "sobel_inner",
-    "hessian",
-    "hessian_doubled",
-    "magnitude",
-    "sum",
-    "difference",
-    "eigenvalues",
-    "deviation",
-    "location",
-)
-"""As the kernel counts them."""
 
 
 def bank(
@@ -56,10 +36,12 @@ def bank(
         uint8 or floats of 0 .. 1.
     sigmas : (S,) of positive numbers
         Scales in pixels, at most 10,000.
-    profile : {"skimage", "doodler", "core"}
+    profile : {"skimage", "doodler", "ilastik", "core"}
         "skimage": `skimage.feature.multiscale_basic_features`: per band and scale the Gaussian, its Sobel magnitude and
         the two eigenvalues of its Hessian. "doodler": the same with the distance to the image's origin before them, as
-        Doodler made the labels of Coast Train. "core": LAB, Gaussian means of it, local standard deviations.
+        Doodler made the labels of Coast Train. "ilastik": ilastik's pixel features (its scales are 0.3, 0.7, 1, 1.6,
+        3.5, 5 and 10): Gaussian, Laplacian, gradient magnitude, difference of Gaussians, eigenvalues of the structure
+        tensor and of the Hessian. "core": LAB, Gaussian means of it, local standard deviations.
     software : {"sk016", "sk017", "modern"}
         Of "doodler": the scikit-image it ran with: up to 0.16.2, 0.17 to 0.19, later.
     at : (H, W) bool or (K, 2) integers, optional
@@ -85,7 +67,9 @@ def bank(
 
     NaN spreads as far as a filter reaches. Along an axis with one pixel all differences are 0. Gaussians
     have the bits of `scipy.ndimage.gaussian_filter` on float32, cut at 4 sigma, the border repeated ("core": mirrored
-    with the border pixel, SciPy's "reflect").
+    with the border pixel, SciPy's "reflect"; "ilastik": mirrored without it).
+
+    "ilastik" smooths whole planes before anything else, also where only some pixels are requested.
 
     Examples
     --------
@@ -100,11 +84,11 @@ def bank(
     array([0.141, 0.722], dtype=float32)
     """
     scales = _sigmas(sigmas)
-    make = _profile(profile, software)
+    make = profile_of(profile, software)
     planes = _planes(image, "raw" if profile in ("ilastik", "core") else "unit")
     if profile == "core":
         planes = _lab_planes(planes, np.asarray(image).dtype)
-    return make(scales, planes.shape).run(planes, at, dtype, out, backend)
+    return _filled(make(scales, planes.shape), planes, at, dtype, out, backend)
 
 
 def names(
@@ -118,7 +102,7 @@ def names(
     >>> features.names(1, [1], profile="doodler")[:2]
     ('band0_sigma1_location', 'band0_sigma1_gaussian')
     """
-    return tuple(_profile(profile, software)(_sigmas(sigmas), (int(bands), 1, 1)).names)
+    return tuple(profile_of(profile, software)(_sigmas(sigmas), (int(bands), 1, 1)).names)
 
 
 def sigmas(low: float = 0.5, high: float = 16.0, n: int | None = None) -> NDArray[np.float64]:
@@ -171,11 +155,11 @@ def gaussian(
     array([0.81, 0.18, 0.01], dtype=float32)
     """
     planes = _planes(image, "raw")
-    plan = _Plan(planes.shape, border)
-    half = _gaussian_half(_sigmas([sigma])[0], _truncated(truncate))
+    plan = Plan(planes.shape, border)
+    half = gaussian_half(_sigmas([sigma])[0], _truncated(truncate))
     for band in range(len(planes)):
         plan.add("value", plan.plane(band, half, half), names=[f"band{band}"])
-    return plan.run(planes, at, np.float32, None, backend)
+    return _filled(plan, planes, at, np.float32, None, backend)
 
 
 def deviation(
@@ -199,8 +183,8 @@ def deviation(
     array([0.5, 0.5, 0.5, 0.5], dtype=float32)
     """
     planes = _planes(image, "raw")
-    plan = _Plan(planes.shape, border, precise=True)
-    half = _gaussian_half(_sigmas([sigma])[0], _truncated(truncate))
+    plan = Plan(planes.shape, border, precise=True)
+    half = gaussian_half(_sigmas([sigma])[0], _truncated(truncate))
     for band in range(len(planes)):
         plan.add(
             "deviation",
@@ -208,7 +192,7 @@ def deviation(
             plan.plane(band, half, half, power=2),
             names=[f"band{band}"],
         )
-    return plan.run(planes, at, np.float32, None, backend)
+    return _filled(plan, planes, at, np.float32, None, backend)
 
 
 def lab(image: ArrayLike) -> NDArray[np.float32]:
@@ -229,184 +213,23 @@ def lab(image: ArrayLike) -> NDArray[np.float32]:
     return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
-# The plan of a bank: what to smooth, and what to make of it. The tables are those of cpp/kernels/features.hpp.
+# Arguments and results
 
 
-class _Plan:
-    def __init__(self, shape: tuple[int, ...], border: str = "nearest", *, precise: bool = False) -> None:
-        self.shape = shape
-        self.border = _check.choice(border, "border", _BORDERS)
-        self.precise = precise
-        self.names: list[str] = []
-        self._halves: dict[tuple[bytes, int], int] = {}
-        self._first: dict[tuple[int, int, int], int] = {}
-        self._second: dict[tuple[int, int], int] = {}
-        self._maps: list[list[int]] = []
-        self._locations: list[tuple[Half, Half]] = []
-
-    def plane(
-        self, band: int, down: Half, along: Half, *, power: int = 1, parity: tuple[int, int] = (1, 1)
-    ) -> int:
-        """A band smoothed down the columns, then along the rows; parity -1: kernels of derivatives."""
-        first = (band, power, self._kernel(down, parity[0]))
-        q = self._first.setdefault(first, len(self._first))
-        return self._second.setdefault((q, self._kernel(along, parity[1])), len(self._second))
-
-    def _kernel(self, half: Half, parity: int) -> int:
-        return self._halves.setdefault((half.tobytes(), parity), len(self._halves))
-
-    def location(self, rows: Half, columns: Half) -> int:
-        self._locations.append((rows, columns))
-        return len(self._locations) - 1
-
-    def add(self, operation: str, *planes: int, names: list[str]) -> None:
-        self._maps.append([_OPERATIONS.index(operation), *planes, *[0] * (3 - len(planes))])
-        self.names += names
-
-    def run(
-        self,
-        planes: NDArray[np.float32],
-        at: ArrayLike | None,
-        dtype: DTypeLike,
-        out: NDArray[Any] | None,
-        backend: str | None,
-    ) -> NDArray[Any]:
-        height, width = planes.shape[1:]
-        pixels = _pixels(at, height, width)
-        shape = (height, width) if pixels is None else (len(pixels),)
-        result = _result(out, (*shape, len(self.names)), dtype)
-        located = len(self._locations)
-        halves = [np.frombuffer(text) for text, _ in self._halves]
-        starts = np.zeros(len(halves) + 1, np.int64)
-        np.cumsum([len(half) for half in halves], out=starts[1:])
-        kernels(backend).features_bank(
-            planes,
-            np.concatenate([*halves, np.empty(0)]),
-            starts,
-            np.array([parity for _, parity in self._halves], np.int64),
-            np.array([*self._first], np.int64).reshape(-1, 3),
-            np.array([*self._second], np.int64).reshape(-1, 2),
-            np.array(self._maps, np.int64).reshape(-1, 4),
-            np.array([rows for rows, _ in self._locations], float).reshape(located, height),
-            np.array([columns for _, columns in self._locations], float).reshape(located, width),
-            self.border,
-            self.precise,
-            pixels,
-            result,
-        )
-        return result
-
-
-# Profiles
-
-
-def _skimage(scales: list[float], shape: tuple[int, ...]) -> _Plan:
-    plan = _Plan(shape)
-    for band in range(shape[0]):
-        for sigma in scales:
-            half = _gaussian_half(sigma)
-            _basic(plan, plan.plane(band, half, half), f"band{band}_sigma{sigma:g}_", "sobel", "hessian")
-    return plan
-
-
-def _basic(plan: _Plan, plane: int, prefix: str, sobel: str, hessian: str) -> None:
-    plan.add("value", plane, names=[prefix + "gaussian"])
-    plan.add(sobel, plane, names=[prefix + "sobel"])
-    plan.add(hessian, plane, names=[prefix + "hessian0", prefix + "hessian1"])
-
-
-class _Software(NamedTuple):
-    """What made scikit-image's versions differ for Doodler."""
-
-    offset: float  # of the coordinates of pixels
-    sobel: str
-    hessian: str
-
-
-_SOFTWARE = {
-    "sk016": _Software(0.5, "sobel_inner", "hessian_doubled"),
-    "sk017": _Software(0.5, "sobel", "hessian_doubled"),
-    "modern": _Software(0.0, "sobel", "hessian"),
-}
-
-
-def _doodler(software: _Software, scales: list[float], shape: tuple[int, ...]) -> _Plan:
-    plan = _Plan(shape)
-    bands, height, width = shape
-    halves = [_gaussian_half(sigma) for sigma in scales]
-    locations = [plan.location(*_coordinates(height, width, half, software.offset)) for half in halves]
-    for band in range(bands):
-        for sigma, half, place in zip(scales, halves, locations, strict=True):
-            prefix = f"band{band}_sigma{sigma:g}_"
-            plan.add("location", place, names=[prefix + "location"])
-            _basic(plan, plan.plane(band, half, half), prefix, software.sobel, software.hessian)
-    return plan
-
-
-def _coordinates(height: int, width: int, half: Half, offset: float) -> tuple[Half, Half]:
-    """Rows and columns, smoothed as the grids of them would be: first down the columns, then along the rows."""
-    rows, columns = np.arange(0.0, height) + offset, np.arange(0.0, width) + offset
-    return _smooth_line(_smooth_line(rows, half), half, constant=True), _smooth_line(
-        _smooth_line(columns, half, constant=True), half
-    )
-
-
-def _smooth_line(line: Half, half: Half, constant: bool = False) -> Half:
-    """In the kernel's order of summation; constant: across the line, where all neighbours are equal."""
-    radius, n = (0 if constant else len(half) - 1), len(line)
-    padded = np.pad(line, radius, mode="edge") if n else line
-    out: Half = line * half[0]
-    for j in range(len(half) - 1, 0, -1):
-        k = 0 if constant else j
-        out += (padded[radius + k : radius + k + n] + padded[radius - k : radius - k + n]) * half[j]
-    return out
-
-
-def _core(scales: list[float], shape: tuple[int, ...]) -> _Plan:
-    plan = _Plan(shape, "reflect", precise=True)
-    itself = np.ones(1)
-    for band, name in enumerate("Lab"):
-        plan.add("value", plan.plane(band, itself, itself), names=[name])
-    for operation, word in (("value", "mean"), ("deviation", "deviation")):
-        for sigma in scales:
-            half = _gaussian_half(sigma)
-            for band, name in enumerate("Lab"):
-                planes = [plan.plane(band, half, half)]
-                if operation == "deviation":
-                    planes.append(plan.plane(band, half, half, power=2))
-                plan.add(operation, *planes, names=[f"{name}_sigma{sigma:g}_{word}"])
-    return plan
-
-
-def _profile(profile: str, software: str) -> Callable[[list[float], tuple[int, ...]], _Plan]:
-    if software not in _SOFTWARE:
-        _check.choice(software, "software", dict.fromkeys(_SOFTWARE, 0))
-    found = {
-        "skimage": _skimage,
-        "doodler": lambda scales, shape: _doodler(_SOFTWARE[software], scales, shape),
-        "core": _core,
-    }
-    if profile not in found:
-        _check.choice(profile, "profile", dict.fromkeys(found, 0))
-    return found[profile]
-
-
-# Arguments
-
-
-def _gaussian_half(sigma: float, truncate: float = 4.0) -> Half:
-    """scipy.ndimage's kernel, in its order of operations."""
-    return _gaussian_of_radius(float(sigma), int(truncate * float(sigma) + 0.5))
-
-
-@cache
-def _gaussian_of_radius(sigma: float, radius: int) -> Half:
-    x = np.arange(-radius, radius + 1)
-    phi: Half = np.exp(-0.5 / (sigma * sigma) * x**2)
-    phi /= phi.sum()
-    half = phi[radius:].copy()
-    half.flags.writeable = False
-    return half
+def _filled(
+    bank: Bank,
+    planes: NDArray[np.float32],
+    at: ArrayLike | None,
+    dtype: DTypeLike,
+    out: NDArray[Any] | None,
+    backend: str | None,
+) -> NDArray[Any]:
+    height, width = planes.shape[1:]
+    pixels = _pixels(at, height, width)
+    shape = (height, width) if pixels is None else (len(pixels),)
+    result = _result(out, (*shape, len(bank.names)), dtype)
+    bank.run(planes, pixels, result, backend)
+    return result
 
 
 def _sigmas(values: ArrayLike) -> list[float]:

@@ -57,6 +57,7 @@ from maskmill._numba.morphology import (
 from maskmill._numba.outlines import outlines_trace
 from maskmill._numba.overlap import overlap_intersection, overlap_iou, overlap_nms
 from maskmill._numba.patches import patches_extract, patches_planes, patches_stats, patches_stitch
+from maskmill._numba.perceptron import perceptron_epoch, perceptron_scores
 from maskmill._numba.polygons import (
     polygons_ellipses,
     polygons_rasterize,
@@ -134,6 +135,8 @@ __all__ = [
     "patches_planes",
     "patches_stats",
     "patches_stitch",
+    "perceptron_epoch",
+    "perceptron_scores",
     "polygons_ellipses",
     "polygons_rasterize",
     "polygons_simplify",

@@ -22,8 +22,8 @@ Doubles = NDArray[np.float64]
 Ids = NDArray[np.uint32]
 Keys = NDArray[np.int32]
 """A vertex a row: its first d coordinates."""
-Lattice = tuple[NDArray[np.uint32], Floats, NDArray[np.int64], NDArray[np.uint32], Floats, NDArray[np.uint32]]
-"""vertices, weights (N, d + 1), starts (M + 1,), points, shares (N * (d + 1),), neighbours (d + 1, M, 2)."""
+Lattice = tuple[Ids, Floats, Ids]
+"""vertices, weights (N, d + 1), neighbours (d + 1, M, 2)."""
 Term = tuple[Lattice, "Floats | None", "Floats | None", float, "Floats | None"]
 """Lattice, factors before and after the filter (N,), weight, compatibility (L, L)."""
 
@@ -37,22 +37,13 @@ def crf_lattice(features: Floats) -> Lattice:
     scale = np.array(
         [1 / math.sqrt((i + 2) * (i + 1)) * float(F(math.sqrt(2 / 3) * (d + 1))) for i in range(d)], F
     )
-    vertices, weights = np.empty((n, d + 1), np.uint32), np.empty((n, d + 1), F)
-    # A point in four is how pydensecrf takes them: the last four are filled up with the point 0.
-    keys = _enter_all(features, scale, n % 4 != 0, vertices, weights)
-    neighbours = _join(keys)
-    flat = vertices.ravel()
-    order = np.argsort(flat, kind="stable")
-    starts = np.zeros(len(keys) + 1, np.int64)
-    np.cumsum(np.bincount(flat, minlength=len(keys)), out=starts[1:])
-    return (
-        vertices,
-        weights,
-        starts,
-        (order // (d + 1)).astype(np.uint32),
-        weights.ravel()[order],
-        neighbours,
-    )
+    # pydensecrf takes points as four at a time: the last four are filled up with the point 0.
+    filled = features if n % 4 == 0 else np.concatenate((features, np.zeros((1, d), F)))
+    vertices, weights = np.empty((len(filled), d + 1), np.uint32), np.empty((len(filled), d + 1), F)
+    keys = _enter_all(filled, scale, vertices, weights)
+    if len(keys) == 0 and n > 0:
+        _refuse(d)
+    return vertices[:n], weights[:n], _join(keys)
 
 
 def _check_reach(features: Floats) -> None:
@@ -100,7 +91,8 @@ def _place(feature: Floats, scale: Floats, nearest: Int64s, rank: Int64s, rest: 
         nearest[i] = whole * (d + 1)
         rest[i] = elevated[i] - F(nearest[i])
         shift += whole
-    rank[:] = 0
+    for i in range(d + 1):
+        rank[i] = 0
     for i in range(d + 1):
         for j in range(i + 1, d + 1):
             if rest[i] < rest[j]:
@@ -126,7 +118,8 @@ def _weigh(rank: Int64s, rest: Floats, weights: Floats) -> None:
     """Barycentric coordinates: differences of what is left, from the greatest down."""
     d = len(rank) - 1
     falling = np.empty(d + 1, F)
-    falling[rank] = rest
+    for i in range(d + 1):
+        falling[rank[i]] = rest[i]
     weights[0] = falling[d] + (F(1) - falling[0])
     for v in range(1, d + 1):
         weights[v] = falling[d - v] - falling[d - v + 1]
@@ -163,38 +156,31 @@ def _table(keys: Keys, size: int) -> Int64s:
 
 
 @compiled
-def _enter_all(features: Floats, scale: Floats, with_origin: bool, vertices: Ids, weights: Floats) -> Keys:
-    """The vertices of all points, numbered as they come. Returns their keys: the first d coordinates."""
+def _enter_all(features: Floats, scale: Floats, vertices: Ids, weights: Floats) -> Keys:
+    """The vertices of all points, numbered as they come. Returns their keys: the first d coordinates; none where
+    float32 was too coarse for a point."""
     n, d = features.shape
     nearest, rank, rest = np.empty(d + 1, np.int64), np.empty(d + 1, np.int64), np.empty(d + 1, F)
-    key, ignored = np.empty(d, np.int32), np.empty(d + 1, F)
-    keys, size = np.empty((1024, d), np.int32), 0
+    key = np.empty(d, np.int32)
+    keys, size = np.empty((n * (d + 1), d), np.int32), 0  # as many at most
     slots = _table(keys, 0)
-    for p in range(n + int(with_origin)):
-        feature = features[p] if p < n else np.zeros(d, F)
-        if not _place(feature, scale, nearest, rank, rest):
-            _refuse_here(d)
-        _weigh(rank, rest, weights[p] if p < n else ignored)
+    for p in range(n):
+        if not _place(features[p], scale, nearest, rank, rest):
+            return keys[:0]
+        _weigh(rank, rest, weights[p])
         for v in range(d + 1):
             for i in range(d):
                 key[i] = nearest[i] + (v if rank[i] <= d - v else v - (d + 1))
             at = _slot(key, keys, slots)
             if slots[at] < 0:
-                if size == len(keys):
-                    keys = np.concatenate((keys, np.empty_like(keys)))
-                keys[size] = key
+                for i in range(d):
+                    keys[size, i] = key[i]
                 slots[at] = size
                 size += 1
-            if p < n:
-                vertices[p, v] = slots[at]
+            vertices[p, v] = slots[at]
             if 2 * size > len(slots):
                 slots = _table(keys, size)
     return keys[:size]
-
-
-@compiled
-def _refuse_here(d: int) -> None:
-    raise ValueError("features reach too far for float32")
 
 
 @compiled
@@ -203,12 +189,13 @@ def _join(keys: Keys) -> Ids:
     m, d = keys.shape
     slots = _table(keys, m)
     neighbours = np.full((d + 1, m, 2), m, np.uint32)
+    key = np.empty(d, np.int32)
     for j in range(d + 1):
         for v in range(m):
-            for side, sign in ((0, 1), (1, -1)):
-                key = keys[v] - np.int32(sign)
-                if j < d:
-                    key[j] += np.int32(sign * (d + 1))
+            for side in range(2):
+                sign = 1 - 2 * side
+                for i in range(d):
+                    key[i] = keys[v, i] + (sign * d if i == j else -sign)
                 at = _slot(key, keys, slots)
                 if slots[at] >= 0:
                     neighbours[j, v, side] = slots[at]
@@ -230,9 +217,6 @@ def crf_filter(lattice: Lattice, values: Floats, out: Floats) -> None:
 def _filter(
     vertices: Ids,
     weights: Floats,
-    starts: Int64s,
-    points: Ids,
-    shares: Floats,
     neighbours: Ids,
     rows: Floats,
     before: Floats,
@@ -240,12 +224,12 @@ def _filter(
     few: bool,
 ) -> Floats:
     n, labels = rows.shape
-    m, d = len(starts) - 1, vertices.shape[1] - 1
+    m, d = neighbours.shape[1], vertices.shape[1] - 1
     values = np.zeros((m + 1, labels), F)  # row m: where there is no neighbour
-    for v in range(m):  # splat
-        for e in range(starts[v], starts[v + 1]):
+    for p in range(n):  # splat
+        for c in range(d + 1):
             for k in range(labels):
-                values[v, k] += shares[e] * (rows[points[e], k] * before[points[e]])
+                values[vertices[p, c], k] += weights[p, c] * (rows[p, k] * before[p])
     for j in range(d + 1):  # blur
         blurred = np.zeros_like(values)
         for v in range(m):
@@ -301,25 +285,29 @@ def _softmax(logits: Floats) -> Floats:
     sums of fours, then the four of them, then the labels beyond; those have another exponential."""
     out = np.empty_like(logits)
     for p in range(len(logits)):
-        row = logits[p] - logits[p].max()
+        row, most = out[p], logits[p].max()
         fours = len(row) // 4
         for k in range(len(row)):
-            row[k] = _exp(row[k]) if k < 4 * fours else _exp_rounded(row[k])
+            x = logits[p, k] - most
+            row[k] = _exp(x) if k < 4 * fours else _exp_rounded(x)
         total = F(0)
         if fours > 0:
-            even, odd = row[:4].copy(), np.zeros(4, F)
-            for f in range(1, fours // 2 * 2):
-                if f % 2 == 1:
-                    odd += row[4 * f : 4 * f + 4]
-                else:
-                    even += row[4 * f : 4 * f + 4]
-            even += odd
-            if fours % 2 == 1 and fours > 1:
-                even += row[4 * fours - 4 : 4 * fours]
-            total = (even[0] + even[2]) + (even[1] + even[3])
+            part = np.empty(4, F)
+            for k in range(4):
+                even, odd = row[k], F(0)
+                for f in range(1, fours // 2 * 2):
+                    if f % 2 == 0:
+                        even += row[4 * f + k]
+                    else:
+                        odd += row[4 * f + k]
+                part[k] = even + odd
+                if fours % 2 == 1 and fours > 1:
+                    part[k] += row[4 * fours - 4 + k]
+            total = (part[0] + part[2]) + (part[1] + part[3])
         for k in range(4 * fours, len(row)):
             total += row[k]
-        out[p] = row / total
+        for k in range(len(row)):
+            row[k] /= total
     return out
 
 
@@ -374,10 +362,13 @@ def crf_windows(values: Doubles, guide: Floats, sigma: float, radius: int, out: 
 def _blur_columns(values: Doubles, weights: Doubles) -> Doubles:
     """Along the last axis, with zeros outside."""
     out = np.zeros_like(values)
-    radius, width = len(weights) - 1, values.shape[2]
-    for dx in range(-radius, radius + 1):
-        for x in range(max(0, -dx), min(width, width - dx)):
-            out[:, :, x] += weights[abs(dx)] * values[:, :, x + dx]
+    labels, height, width = values.shape
+    radius = len(weights) - 1
+    for k in range(labels):
+        for y in range(height):
+            for dx in range(-radius, radius + 1):
+                for x in range(max(0, -dx), min(width, width - dx)):
+                    out[k, y, x] += weights[abs(dx)] * values[k, y, x + dx]
     return out
 
 

@@ -50,6 +50,8 @@ def features_bank(
 ) -> None:
     """Every map of a plan, see the header, into out (H, W, F), or (K, F) at the pixels `at`."""
     _check(image, weights, starts, parity, first, second, maps, rows, columns, border, at, out)
+    if out.size == 0:
+        return
     kernels = [weights[i:j] for i, j in zip(starts[:-1], starts[1:], strict=True)]
     kind = np.float64 if precise else np.float32
     down = []
@@ -84,7 +86,10 @@ def _map(
     if operation == DIFFERENCE:
         return (planes[a] - planes[b],)
     if operation == EIGENVALUES:
-        return _eigenvalues(planes[a], planes[b], planes[c], False)
+        # In double: the smaller one may be all that rounding leaves of two large numbers.
+        double = [planes[p].astype(np.float64) for p in (a, b, c)]
+        larger, smaller = _eigenvalues(double[0], double[1], double[2], False)
+        return larger.astype(planes[a].dtype), smaller.astype(planes[a].dtype)
     if operation == DEVIATION:
         variance = planes[b] - planes[a] * planes[a]
         return (np.sqrt(np.maximum(variance, 0)),)

@@ -22,6 +22,7 @@ VERBS = (
     "eval",
     "dedupe",
     "em",
+    "densify",
     "zircon",
     "flakes",
     "coast",
@@ -41,6 +42,7 @@ start here:
   maskmill eval gt.json results.json    COCO's twelve lines
   maskmill dedupe photos                near-duplicate images; nothing is changed
   maskmill em run raw/ training/        volumes, videos and images to a training set
+  maskmill densify --help               a few painted strokes to a class for every pixel
   maskmill zircon info project/         what a mosaic project of laser shots holds
   maskmill flakes build masks/ WSe2/    photos and masks of 2D materials to a training set
   maskmill coast info result.npz        the trials of a result of Doodler

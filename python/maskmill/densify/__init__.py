@@ -13,7 +13,8 @@
 
 `columns` describe a pixel, `classifiers` tell classes apart by them, `prediction` goes over an image tile by tile,
 `smoothing` is a dense CRF behind that; `evaluation` scores on strokes (`blobs`) that were not trained with. `labels`
-reads what was painted in any program, `classmaps` writes what came of it, `legend` has names and colours.
+reads what was painted in any program, `classmaps` writes what came of it, `legend` has names and colours;
+`files` does all this with photos in files, and `page` writes reports.
 """
 
 from maskmill.densify.blobs import blobs
@@ -23,6 +24,7 @@ from maskmill.densify.evaluation import evaluate
 from maskmill.densify.labels import Labels, read_labels
 from maskmill.densify.legend import Legend
 from maskmill.densify.model import Model, load
+from maskmill.densify.page import write_report
 from maskmill.densify.prediction import Result, predict
 from maskmill.densify.report import Report, Score
 from maskmill.densify.training import fit
@@ -45,4 +47,5 @@ __all__ = [
     "read_labels",
     "write_class_map",
     "write_probabilities",
+    "write_report",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import FormatError, open_zip
+from maskmill._files import NOT_AN_ARRAY, FormatError, open_zip
 
 MAX_BYTES = 1 << 31
 """Of all arrays together, as the file declares them."""
@@ -46,7 +46,7 @@ def _array(path: Path, archive: Any, member: Any) -> NDArray[Any]:
             if np.lib.format.read_magic(file) != (1, 0):
                 raise ValueError("of another version than 1.0")
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+        except NOT_AN_ARRAY as error:
             raise FormatError(f"{where}: expected an array of NumPy ({str(error)[:200]})") from None
         size = math.prod(shape) * dtype.itemsize
         if dtype.kind not in "biuf" or fortran or any(side < 0 for side in shape):

@@ -15,11 +15,20 @@ STRIP = 1 << 18
 
 
 class Steps(NamedTuple):
-    """For each row (or column) of an image: the rows of a map that it lies between, and the weight of the second."""
+    """For rows (or columns) of an image: the rows of a map that each lies between, and the weight of the second."""
 
     low: NDArray[np.intp]
     high: NDArray[np.intp]
     weight: NDArray[np.float32]
+
+    @property
+    def extent(self) -> slice:
+        """The rows of the map that are needed."""
+        return slice(int(self.low[0]), int(self.high[-1]) + 1)
+
+    def within(self, first: int) -> Steps:
+        """The same in a part of the map, from row `first`."""
+        return Steps(self.low - first, self.high - first, self.weight)
 
 
 def steps(at: NDArray[np.float64], size: int) -> Steps:
@@ -29,14 +38,14 @@ def steps(at: NDArray[np.float64], size: int) -> Steps:
     return Steps(low, np.minimum(low + 1, size - 1), (at - low).astype(np.float32))
 
 
-def stretched(pixels: int, size: int) -> Steps:
+def stretched(rows: tuple[int, int], pixels: int, size: int) -> Steps:
     """A map of `size` rows stretched over an image of `pixels` rows: row y lies at (y + 1/2) size / pixels - 1/2."""
-    return steps((np.arange(pixels) + 0.5) * size / pixels - 0.5, size)
+    return steps((np.arange(*rows) + 0.5) * size / pixels - 0.5, size)
 
 
-def placed(pixels: int, size: int, step: int, centre: float) -> Steps:
+def placed(rows: tuple[int, int], size: int, step: int, centre: float) -> Steps:
     """A map whose row i lies at row step * i + centre of the image."""
-    return steps((np.arange(pixels) - centre) / step, size)
+    return steps((np.arange(*rows) - centre) / step, size)
 
 
 def interpolate_points(
@@ -56,23 +65,17 @@ def interpolate_points(
         out[start : start + chunk] = _between(top, bottom, rows.weight[y][:, None])
 
 
-def interpolate_rows(
-    values: NDArray[np.float32],
-    rows: Steps,
-    columns: Steps,
-    span: tuple[int, int],
-    out: NDArray[np.float32],
+def interpolate_box(
+    values: NDArray[np.float32], rows: Steps, columns: Steps, out: NDArray[np.float32]
 ) -> None:
-    """A map (h, w, C) at the rows from span[0] to before span[1], (span[1] - span[0], W, C)."""
+    """A map (h, w, C) at all the rows and columns, (H, W, C)."""
     chunk = max(1, STRIP // (len(columns.low) * values.shape[2]))
     across = columns.weight[:, None]
-    for start in range(*span, chunk):
-        stop = min(start + chunk, span[1])
-        first = rows.low[start]
-        strip = values[first : rows.high[stop - 1] + 1]
+    for start in range(0, len(rows.low), chunk):
+        low, high, down = (part[start : start + chunk] for part in rows)
+        strip = values[low[0] : high[-1] + 1]
         wide = _between(strip[:, columns.low], strip[:, columns.high], across)
-        top, bottom = wide[rows.low[start:stop] - first], wide[rows.high[start:stop] - first]
-        out[start - span[0] : stop - span[0]] = _between(top, bottom, rows.weight[start:stop, None, None])
+        out[start : start + chunk] = _between(wide[low - low[0]], wide[high - low[0]], down[:, None, None])
 
 
 def _between(a: NDArray[np.float32], b: NDArray[np.float32], weight: Any) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,30 +26,38 @@ def checked_image(image: ArrayLike) -> NDArray[Any]:
     return array[..., None] if array.ndim == 2 else array[..., :3]
 
 
-def levels(image: NDArray[Any], scaling: Scaling) -> tuple[float, float]:
+class Levels(NamedTuple):
     """What becomes 0 and what becomes 255."""
+
+    low: float
+    high: float
+    strict: bool = False
+    """Whether pixels beyond are a fault; else they are 0 and 255."""
+
+
+def levels(image: NDArray[Any], scaling: Scaling) -> Levels:
+    """Of an image, by its type or itself."""
+    if image.dtype == np.uint8:
+        return Levels(0, 255)
+    if image.dtype == np.bool_:
+        return Levels(0, 1)
+    if isinstance(scaling, tuple):
+        return Levels(*scaling)
+    if scaling == "minmax":
+        _check_finite(image)
+        least, greatest = float(image.min()), float(image.max())
+        if not np.isfinite(greatest - least):
+            raise ValueError(f"image must not reach from {least:g} to {greatest:g}")
+        return Levels(least, greatest)
+    if image.dtype.kind == "f":
+        return Levels(0, 1, strict=True)
+    info = np.iinfo(image.dtype)
+    return Levels(info.min, info.max)
+
+
+def _check_finite(image: NDArray[Any]) -> None:
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         raise ValueError("image must be finite")
-    if image.dtype == np.uint8:
-        return 0, 255
-    if image.dtype == np.bool_:
-        return 0, 1
-    if isinstance(scaling, tuple):
-        return scaling
-    if scaling == "minmax" or image.dtype.kind == "f":
-        least, greatest = float(image.min()), float(image.max())
-        if scaling == "minmax":
-            if not np.isfinite(greatest - least):
-                raise ValueError(f"image must not reach from {least:g} to {greatest:g}")
-            return least, greatest
-        if least < 0 or greatest > 1:
-            raise ValueError(
-                f"floats must be within 0 and 1, not {least:g} and {greatest:g}; or say what they are: "
-                "scaling=(0, 255), ..."
-            )
-        return 0, 1
-    info = np.iinfo(image.dtype)
-    return info.min, info.max
 
 
 class Pixels:
@@ -86,15 +94,20 @@ class Pixels:
         if not all(self.std):
             raise ValueError(f"std must not be 0, not {self.std}")
 
-    def prepare(
-        self, part: NDArray[Any], levels: tuple[float, float], bands: int | None
-    ) -> NDArray[np.float32]:
+    def prepare(self, part: NDArray[Any], levels: Levels, bands: int | None) -> NDArray[np.float32]:
         """A part of an image, (h, w, 3) or (h, w, 1) as the network asks."""
-        low, high = levels
         x: NDArray[Any] = part.astype(np.float32)
+        if part.dtype.kind == "f":
+            _check_finite(part)
+            least, greatest = float(part.min()), float(part.max())
+            if levels.strict and (least < 0 or greatest > 1):
+                raise ValueError(
+                    f"floats must be within 0 and 1, not {least:g} and {greatest:g}; or say what they are: "
+                    "scaling=(0, 255), ..."
+                )
         if part.dtype != np.uint8:
-            wide = np.clip(part.astype(np.float64), low, high) - low
-            x = (wide / max(high - low, 1e-300) * 255).astype(np.float32)
+            wide = np.clip(part.astype(np.float64), levels.low, levels.high) - levels.low
+            x = (wide / max(levels.high - levels.low, 1e-300) * 255).astype(np.float32)
         if bands == 1 and x.shape[2] == 3:
             x = (x * GREY).sum(axis=2, keepdims=True, dtype=np.float32)
         elif bands != 1 and x.shape[2] == 1:

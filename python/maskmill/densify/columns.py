@@ -86,6 +86,11 @@ class Columns:
     def _is_network(self, name: str) -> bool:
         return name.startswith("cnn") or hasattr(self.own.get(name), "sample")
 
+    def opened(self, image: Any) -> Any:
+        """The image, in memory if a network is to look at it: that needs the whole."""
+        needs = any(self._is_network(name) for name in self.features)
+        return np.asarray(image[:, :]) if needs and not isinstance(image, np.ndarray) else image
+
     def of(self, image: Any, box: Box, at: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Columns of the pixels of a box (h, w, F), or of those `at` (K, 2) rows and columns of the image (K, F).
 
@@ -231,16 +236,13 @@ def _network(name: str, keeps: bool) -> Network:
 
 def _hypercolumns(named: Any, image: Any, box: Box, at: NDArray[np.int64] | None) -> NDArray[np.float32]:
     """What a network says of a box, or of pixels: the same bits whether its maps are kept or not."""
-    whole = image if len(image.shape) == 2 else image[..., :3] if image.shape[2] > 2 else image[..., 0]
+    whole = np.asarray(image[:, :])
+    whole = whole if whole.ndim == 2 else whole[..., :3] if whole.shape[2] > 2 else whole[..., 0]
     small = image.shape[0] * image.shape[1] <= KEPT
     network = _network(named, small) if isinstance(named, str) else named
-    y0, y1, x0, x1 = box
     found: NDArray[np.float32]
     if at is not None:
         found = network.sample(whole, at)
-    elif small:
-        found = network.columns(whole, rows=(y0, y1))[:, x0:x1]
     else:
-        y, x = np.meshgrid(np.arange(y0, y1), np.arange(x0, x1), indexing="ij")
-        found = network.sample(whole, np.stack([y, x], axis=-1).reshape(-1, 2)).reshape(*y.shape, -1)
+        found = network.columns(whole, box=box)
     return found

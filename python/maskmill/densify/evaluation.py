@@ -42,6 +42,7 @@ def evaluate(
     gap: int = 0,
     curve: bool = True,
     crf: Mapping[str, Any] | str | None = None,
+    calibrate: bool = False,
     names: Any = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -71,6 +72,8 @@ def evaluate(
         Also score a dense CRF with these arguments of `maskmill.crf.refine`, on all pixels of the strokes held out.
         "search": for each split the best of what `maskmill.crf.search` tries, by a share of its training blobs that is
         held out for that. Takes minutes.
+    calibrate : bool
+        Calibrate the models whose probabilities the CRF gets, as `fit` does. Scores without a CRF stay the same.
     progress : callable, optional
         Called with the trainings done, how many there are, and what comes next.
 
@@ -116,6 +119,7 @@ def evaluate(
         {"classifier": classifier, "seed": sampling_seed, "options": options},
         held_out,
         seed,
+        calibrate,
     )
     named = classifier if isinstance(classifier, str) else type(classifier).__name__
     settings = {"features": list(columns.features), "columns": work.table.shape[1], "classifier": named,
@@ -151,6 +155,7 @@ class _Work:
     how: Mapping[str, Any]
     share: float
     seed: int
+    calibrate: bool
 
     def run(
         self,
@@ -201,11 +206,12 @@ class _Work:
             crf=tuple(smooth),
         )
 
-    def _model(self, training: NDArray[np.bool_]) -> Model | None:
+    def _model(self, training: NDArray[np.bool_], *, calibrate: bool = False) -> Model | None:
         """None if fewer than two classes are left."""
         if len(np.unique(self.rows.target[training])) < 2:
             return None
-        return trained(self.columns, self.rows.take(training), self.table[training], self.how)
+        mine, table = self.rows.take(training), self.table[training]
+        return trained(self.columns, mine, table, self.how, calibrate=calibrate)
 
     def _score(self, split: Split) -> Score | None:
         """None if no class is both in training and held out."""
@@ -245,7 +251,7 @@ class _Work:
     ) -> tuple[Score, Score, dict[str, Any] | None]:
         """Scores on all pixels of what is held out, without and with a CRF, and which CRF that was."""
         chosen = self._chosen(split, i) if isinstance(crf, str) else dict(crf)
-        model = self._model(split.training)
+        model = self._model(split.training, calibrate=self.calibrate)
         assert model is not None
         held = self.whole.take(np.isin(self.whole.blob, self.rows.blob[self._testable(split)]))
         labels = np.empty((2, len(held)), np.int64)
@@ -270,7 +276,7 @@ class _Work:
         """The CRF that does best on training blobs held out from training; None if doing without does."""
         mine = self.rows.take(split.training)
         inner = held_blobs(mine, self.share, np.random.default_rng([self.seed + i, 1]))
-        model = self._model(split.training & ~np.isin(self.rows.blob, inner))
+        model = self._model(split.training & ~np.isin(self.rows.blob, inner), calibrate=self.calibrate)
         if model is None or not len(inner):
             return None
         held = self.whole.take(np.isin(self.whole.blob, inner))

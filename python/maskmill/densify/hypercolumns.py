@@ -20,10 +20,10 @@ from maskmill._backend import threads_asked
 from maskmill._files import FormatError, need
 from maskmill._images import Scaling, checked_scaling
 from maskmill.densify import _efficientnet, _onnx_graph
-from maskmill.densify._bilinear import Steps, interpolate_points, interpolate_rows, placed, stretched
+from maskmill.densify._bilinear import Steps, interpolate_box, interpolate_points, placed, stretched
 from maskmill.densify._map_cache import MapCache, Maps
-from maskmill.densify._pixels import Pixels, checked_image, levels
-from maskmill.densify._tiles import needed, spans
+from maskmill.densify._pixels import Levels, Pixels, checked_image, levels
+from maskmill.densify._tiles import extent, needed, spans
 
 __all__ = ["TAPS", "Network"]
 
@@ -182,7 +182,7 @@ class Network:
             If it is no image, has no pixels or pixels that are not finite, or if the network fails on its size.
         """
         image = checked_image(image)
-        return self._cache.get(image, lambda: self._maps(image, None))
+        return self._cache.get(image, lambda: self._whole(image))
 
     def sample(self, image: ArrayLike, at: ArrayLike) -> NDArray[np.float32]:
         """The columns of some pixels.
@@ -200,79 +200,84 @@ class Network:
             Of a large image, the network sees only the parts that are needed (unless maps are kept).
         """
         image = checked_image(image)
-        points = _points(at, image.shape[:2])
-        out = np.empty((len(points[0]), len(self.names)), np.float32)
-        if len(out) == 0:
-            return out
-        if self._cache.keeps:
-            maps = self._cache.get(image, lambda: self._maps(image, None))
-        else:
-            maps = self._maps(image, points)
-        for (values, rows, columns), part in zip(
-            self._grids(maps, image.shape[:2]), self._parts(), strict=True
-        ):
-            interpolate_points(values, rows, columns, points, out[:, part])
+        y, x = _points(at, image.shape[:2])
+        out = np.empty((len(y), len(self.names)), np.float32)
+        if len(y):
+            box = int(y.min()), int(y.max()) + 1, int(x.min()), int(x.max()) + 1
+            points = y - box[0], x - box[2]
+            for part, values, rows, columns in self._grids(image, box, points):
+                interpolate_points(values, rows, columns, points, out[:, part])
         return out
 
     def columns(
-        self,
-        image: ArrayLike,
-        *,
-        rows: tuple[int, int] | None = None,
-        out: NDArray[np.float32] | None = None,
+        self, image: ArrayLike, *, box: Box | None = None, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """The columns of all pixels.
+        """The columns of all pixels, or of those in a box.
 
         Parameters
         ----------
         image : (H, W) or (H, W, 1 | 3 | 4) array
             As for `maps`.
-        rows : (start, stop), optional
-            Only those of the image's rows, from the maps of the whole image: with `cache`, one strip after the other
-            costs little more than all at once.
+        box : (y0, y1, x0, x1), optional
+            Rows from y0 to before y1 and columns from x0 to before x1. Of a large image, the network sees only the
+            parts that are needed (unless maps are kept).
         out : float32 array of the shape of the result, optional
             To write to: memory that is not used for the first time saves half of the time or more. Any strides will do.
 
         Returns
         -------
-        (H, W, F) float32, or (stop - start, W, F)
-            The same bits as `sample` gives.
+        (H, W, F) float32, or (y1 - y0, x1 - x0, F)
+            The same as `sample` gives.
         """
         image = checked_image(image)
-        height, width = image.shape[:2]
-        start, stop = (0, height) if rows is None else rows
-        if not 0 <= start <= stop <= height:
-            raise ValueError(f"rows must be within 0 and {height}, not {rows}")
-        shape = (stop - start, width, len(self.names))
+        y0, y1, x0, x1 = box = _checked_box(box, image.shape[:2])
+        shape = (y1 - y0, x1 - x0, len(self.names))
         if out is None:
             out = np.empty(shape, np.float32)
         elif out.dtype != np.float32 or out.shape != shape:
             raise ValueError(f"out must be float32 {shape}, not {out.dtype} {out.shape}")
-        maps = self._cache.get(image, lambda: self._maps(image, None))
-        for (values, down, across), part in zip(
-            self._grids(maps, (height, width)), self._parts(), strict=True
-        ):
-            interpolate_rows(values, down, across, (start, stop), out[..., part])
+        if out.size:
+            for part, values, rows, columns in self._grids(image, box, None):
+                interpolate_box(values, rows, columns, out[..., part])
         return out
 
-    def _parts(self) -> Iterator[slice]:
-        """Of the columns, those of each tap."""
+    def _grids(
+        self, image: NDArray[Any], box: Box, points: Points | None
+    ) -> Iterator[tuple[slice, NDArray[np.float32], Steps, Steps]]:
+        """Of each tap: its columns, its map or a part of it as (h, w, C), and where rows and columns of the box lie in
+        it. With `points`, counted from the corner of the box, only those need to be right."""
+        size = image.shape[:2]
+        if self._in_parts(size) and not self._cache.keeps:
+            trace = self._trace(size)
+            grids = [self._steps(box, size, trace.places[tap]) for tap in self.taps]
+            maps, grids = self._region(image, trace, grids, points)
+        else:
+            maps = self._cache.get(image, lambda: self._whole(image))
+            places = self._trace(size).places if self._exact else {}
+            grids = [self._steps(box, size, places.get(tap), maps[tap].shape[1:]) for tap in self.taps]
         start = 0
-        for n in self.channels:
-            yield slice(start, start + n)
+        for tap, n, (rows, columns) in zip(self.taps, self.channels, grids, strict=True):
+            y, x = rows.extent, columns.extent
+            values = np.ascontiguousarray(maps[tap][:, y, x].transpose(1, 2, 0))
+            yield slice(start, start + n), values, rows.within(y.start), columns.within(x.start)
             start += n
 
-    def _grids(self, maps: Maps, size: tuple[int, int]) -> Iterator[tuple[NDArray[np.float32], Steps, Steps]]:
-        """Each tap's map as (h, w, C), and where the image's rows and columns lie in it."""
-        places = self._trace(size).places if self._exact else {}
-        for tap in self.taps:
-            values = np.ascontiguousarray(maps[tap].transpose(1, 2, 0))
-            axes = (places[tap].rows, places[tap].columns) if places else (None, None)
-            rows, columns = (
-                stretched(pixels, n) if axis is None else placed(pixels, n, axis.step, axis.centre)
-                for pixels, n, axis in zip(size, values.shape[:2], axes, strict=True)
-            )
-            yield values, rows, columns
+    def _steps(
+        self,
+        box: Box,
+        size: tuple[int, int],
+        place: _onnx_graph.Place | None,
+        shape: tuple[int, ...] | None = None,
+    ) -> tuple[Steps, Steps]:
+        """Where a box lies in the map of a tap."""
+        if place is None or not self._exact:
+            h, w = shape or (place.rows.size, place.columns.size)  # type: ignore[union-attr]
+            return stretched(box[:2], size[0], h), stretched(box[2:], size[1], w)
+        rows, columns = place.rows, place.columns
+        return (
+            placed(box[:2], rows.size, rows.step, rows.centre),
+            placed(box[2:], columns.size, columns.step, columns.centre),
+        )
 
     def _trace(self, size: tuple[int, int]) -> _onnx_graph.Trace:
         try:
@@ -284,7 +289,7 @@ class Network:
         """Channels of the taps, by a small image; whether places of values are known is found out, too."""
         size = (self._input.size[0] or SMALL, self._input.size[1] or SMALL)
         trace = self._trace(size)
-        values = self._run(np.zeros((*size, 3), np.uint8), (0, 255), trace)
+        values = self._run(np.zeros((*size, 3), np.uint8), Levels(0, 255), trace)
         self._placed = True
         for tap in self.taps:
             place = trace.places.get(tap)
@@ -295,40 +300,62 @@ class Network:
                     raise ValueError(f"{self._where}: where values of tap {tap} lie is not known: {reason}")
         return tuple(len(values[tap]) for tap in self.taps)
 
-    def _maps(self, image: NDArray[Any], points: Points | None) -> Maps:
-        """Whole maps; or, where the image goes through in parts, what is needed for some points."""
-        size, span = image.shape[:2], levels(image, self._scaling)
-        trace = self._trace(size)
-        if self._tile is None or size[0] * size[1] <= self._tile**2 or not self._placed:
-            return self._run(image, span, trace)
-        places = [trace.places[tap] for tap in self.taps]
+    def _in_parts(self, size: tuple[int, int]) -> bool:
+        return self._tile is not None and size[0] * size[1] > self._tile**2 and self._placed
+
+    def _whole(self, image: NDArray[Any]) -> Maps:
+        trace = self._trace(image.shape[:2])
+        if self._in_parts(image.shape[:2]):
+            return self._region(image, trace, None, None)[0]
+        return self._run(image, levels(image, self._scaling), trace)
+
+    def _region(
+        self,
+        image: NDArray[Any],
+        trace: _onnx_graph.Trace,
+        grids: list[tuple[Steps, Steps]] | None,
+        points: Points | None,
+    ) -> tuple[Maps, list[tuple[Steps, Steps]]]:
+        """In parts, the maps that grids lie in, or whole ones; and the grids, counted from where the maps begin."""
+        size, places = image.shape[:2], [trace.places[tap] for tap in self.taps]
         for tap, place in zip(self.taps, places, strict=True):
             if min(place.rows.size, place.columns.size) < 1:
                 raise ValueError(
                     f"{self._where}: tap {tap} has no values for an image of {size[0]} x {size[1]}"
                 )
-        down = spans(size[0], self._tile, trace.period[0], [place.rows for place in places])
-        across = spans(size[1], self._tile, trace.period[1], [place.columns for place in places])
+        down, across = (
+            spans(
+                (0, size[i]) if grids is None else extent(size[i], [grid[i] for grid in grids], axes),
+                size[i],
+                self._tile or 1,
+                trace.period[i],
+                axes,
+            )
+            for i, axes in enumerate(([p.rows for p in places], [p.columns for p in places]))
+        )
+        first = [(y[0], x[0]) for y, x in zip(down[0].kept, across[0].kept, strict=True)]
+        last = [(y[1], x[1]) for y, x in zip(down[-1].kept, across[-1].kept, strict=True)]
         maps = {
-            tap: np.zeros((n, place.rows.size, place.columns.size), np.float32)
-            for tap, n, place in zip(self.taps, self.channels, places, strict=True)
+            tap: np.zeros((n, y1 - y0, x1 - x0), np.float32)
+            for tap, n, (y0, x0), (y1, x1) in zip(self.taps, self.channels, first, last, strict=True)
         }
         used = np.ones((len(down), len(across)), np.bool_)
-        if points is not None:
-            grids = [(rows, columns) for _, rows, columns in self._grids(maps, size)]
+        if points is not None and grids is not None:
             used = needed(down, across, grids, points)
+        scale = levels(image, self._scaling)
         for i, j in np.argwhere(used).tolist():
             rows, columns = down[i], across[j]
-            part = self._run(image[rows.start : rows.stop, columns.start : columns.stop], span, trace)
-            for k, (tap, place) in enumerate(zip(self.taps, places, strict=True)):
-                to_y, from_y = rows.slices(k, place.rows.step)
-                to_x, from_x = columns.slices(k, place.columns.step)
+            part = self._run(image[rows.start : rows.stop, columns.start : columns.stop], scale, trace)
+            for k, (tap, place, (y0, x0)) in enumerate(zip(self.taps, places, first, strict=True)):
+                to_y, from_y = rows.slices(k, place.rows.step, y0)
+                to_x, from_x = columns.slices(k, place.columns.step, x0)
                 maps[tap][:, to_y, to_x] = part[tap][:, from_y, from_x]
-        return maps
+        inside = [(y.within(y0), x.within(x0)) for (y, x), (y0, x0) in zip(grids or [], first, strict=False)]
+        return maps, inside
 
-    def _run(self, part: NDArray[Any], span: tuple[float, float], trace: _onnx_graph.Trace) -> Maps:
+    def _run(self, part: NDArray[Any], scale: Levels, trace: _onnx_graph.Trace) -> Maps:
         """The network on an image or a part of one."""
-        x = self._pixels.prepare(part, span, self._input.bands)
+        x = self._pixels.prepare(part, scale, self._input.bands)
         x = x[None] if self._input.layout == "NHWC" else x.transpose(2, 0, 1)[None]
         if self._input.dtype == "uint8":
             x = np.rint(x)
@@ -360,6 +387,8 @@ def _opened(settings: dict[str, Any]) -> Network:
     return Network(**settings)
 
 
+Box: TypeAlias = tuple[int, int, int, int]
+"""Rows y0 to y1, columns x0 to x1."""
 Points: TypeAlias = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns."""
 
@@ -371,6 +400,15 @@ def _checked_taps(taps: Sequence[str]) -> tuple[str, ...]:
     if not taps or not all(isinstance(tap, str) for tap in taps) or len(set(taps)) < len(taps):
         raise ValueError(f"taps must be different names, not {taps!r}")
     return taps
+
+
+def _checked_box(box: Box | None, size: tuple[int, int]) -> Box:
+    if box is None:
+        return 0, size[0], 0, size[1]
+    y0, y1, x0, x1 = map(int, box)
+    if not (0 <= y0 <= y1 <= size[0] and 0 <= x0 <= x1 <= size[1]):
+        raise ValueError(f"box must be (y0, y1, x0, x1) within the image of {size}, not {tuple(box)}")
+    return y0, y1, x0, x1
 
 
 def _points(at: ArrayLike, size: tuple[int, int]) -> Points:

@@ -17,9 +17,11 @@ from maskmill._files import FormatError
 from maskmill.dataset import Dataset
 from maskmill.densify.classmaps import class_map, is_classified, read_classified
 from maskmill.densify.legend import Legend
-from maskmill.io._semantic import label_image
+from maskmill.io._semantic import label_image, read_rows
 
 CONFLICTS = ("error", "first", "last", "none")
+MOST_CLASSES = 4096
+"""Of a label image: one with more values is a picture, or labels of instances."""
 _RASTERS = (".png", ".tif", ".tiff", ".bmp")
 
 
@@ -51,6 +53,7 @@ def read_labels(
     legend: Any = None,
     merge: Mapping[str, str] | None = None,
     conflict: str = "error",
+    doodles: bool = False,
 ) -> Labels:
     """Labels of one photo, laid over each other.
 
@@ -71,6 +74,8 @@ def read_labels(
         Classes that are counted as others.
     conflict : {"error", "first", "last", "none"}
         Where files give a pixel different classes: refuse that, take the first or the last file's, or none.
+    doodles : bool
+        Of results of Doodler, take what was drawn, not what came of it.
 
     Raises
     ------
@@ -98,7 +103,7 @@ def read_labels(
     parts = []
     for i, source in enumerate(several):
         if isinstance(source, str | os.PathLike):
-            name, part = str(source), _of_file(Path(source), None if photo is None else Path(photo))
+            name, part = str(source), _of_file(Path(source), None if photo is None else Path(photo), doodles)
         else:
             name, part = f"labels {i}", Labels(class_map(source), Legend({}))
         parts.append((name, _in_terms_of(part, wanted, merge or {}, name)))
@@ -110,7 +115,7 @@ def read_labels(
                 f"{name}: labels must have the size of the photo, {size[0]} x {size[1]}, not {found}"
             )
     values, conflicts = _laid_over([part.values for _, part in parts], conflict, [name for name, _ in parts])
-    named = wanted if len(wanted) else _joined(parts)
+    named = wanted if len(wanted) else joined(parts)
     notes = tuple(note for _, part in parts for note in part.notes)
     return Labels(values, named.with_ids(np.unique(values).tolist()), conflicts, notes)
 
@@ -133,7 +138,8 @@ def _laid_over(layers: list[NDArray[Any]], conflict: str, names: list[str]) -> t
     return out.astype(np.uint8 if int(out.max(initial=0)) < 256 else np.uint16), int(torn.sum())
 
 
-def _joined(parts: Sequence[tuple[str, Labels]]) -> Legend:
+def joined(parts: Sequence[tuple[str, Labels]]) -> Legend:
+    """One legend of those of several files, by name of the file. ValueError if a number has two names."""
     names: dict[int, str] = {}
     colours: dict[int, Any] = {}
     for file, part in parts:
@@ -153,8 +159,10 @@ def _in_terms_of(part: Labels, wanted: Legend, merge: Mapping[str, str], file: s
         return part
     target = wanted if len(wanted) else part.legend
     unknown = [name for name in merge if name not in [*part.legend.names.values(), *target.names.values()]]
-    if unknown and len(part.legend):
-        known = ", ".join(part.legend.names.values())
+    if unknown:
+        known = (
+            ", ".join([*part.legend.names.values(), *target.names.values()]) or "a legend, and none is given"
+        )
         raise ValueError(f"{file}: classes to merge must be of {known}, not {unknown[0]!r}")
     number_of: dict[int, int] = {0: 0}
     for number in np.unique(part.values).tolist():
@@ -182,7 +190,7 @@ def _listed(legend: Legend) -> str:
 # Files
 
 
-def _of_file(path: Path, photo: Path | None) -> Labels:
+def _of_file(path: Path, photo: Path | None, doodles: bool) -> Labels:
     if is_classified(path):
         found = read_classified(path)
         return Labels(found.values, found.legend)
@@ -203,8 +211,14 @@ def _of_file(path: Path, photo: Path | None) -> Labels:
         else [None] * len(dataset.categories)
     )
     ids = _ids(dataset.categories["id"])
+    if options.get("format") == "label_images" and len(dataset.categories) > MOST_CLASSES:
+        n = len(dataset.categories)
+        raise FormatError(
+            f"{path}: expected up to {MOST_CLASSES:,} classes, found {n:,} values: is it a picture?"
+        )
     names = [str(name) for name in dataset.categories["name"]]
-    rows = label_image(dataset, i)
+    drawn = (dataset.images["attributes"][i] or {}).get("doodles") if doodles else None
+    rows = label_image(dataset, i) if drawn is None else read_rows(dataset, drawn)
     values = np.concatenate([[0], ids])[rows].astype(np.uint16)
     # Numbers that nobody named are called by their number by readers: those are no names.
     named = {
@@ -215,6 +229,10 @@ def _of_file(path: Path, photo: Path | None) -> Labels:
         for number, row in zip(ids.tolist(), about, strict=True)
         if isinstance(row, Mapping) and isinstance(row.get("color"), list) and number in named
     }
+    beside = path.with_name(f"{path.stem}_classes.json")
+    if options.get("format") == "label_images" and beside.is_file():
+        legend = Legend.of(beside)
+        named, colours = dict(legend.names), dict(legend.colours)
     said = dataset.info.get("ilastik", {})
     guessed = [f"{file}: axes were guessed to be {row['axes']}" for file, row in said.items()
                if isinstance(row, Mapping) and row.get("axes_guessed")]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,9 +45,9 @@ class Legend:
                 raise ValueError(f"ids of classes must be 1 to {MAX_CLASSES:,}, not {number}")
             if not isinstance(name, str) or not name:
                 raise ValueError(f"class {number}: must have a name, not {name!r}")
-        twice = {name for name in self.names.values() if list(self.names.values()).count(name) > 1}
+        twice = [name for name, n in Counter(self.names.values()).items() if n > 1]
         if twice:
-            raise ValueError(f"classes must have different names, not twice {min(twice)!r}")
+            raise ValueError(f"classes must have different names, not twice {twice[0]!r}")
 
     @classmethod
     def of(cls, source: Any) -> Legend:

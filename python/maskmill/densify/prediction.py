@@ -95,6 +95,7 @@ def predict(
     check_image(image, "image")
     if bands(image) != model.columns.bands:
         raise ValueError(f"image must have {model.columns.bands} bands, as the model, not {bands(image)}")
+    image = model.columns.opened(image)
     height, width = (int(n) for n in image.shape[:2])
     shape = (height, width, len(model.classes))
     marks = None if pinned is None else _pins(model, pinned, shape[:2])

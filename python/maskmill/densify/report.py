@@ -87,7 +87,7 @@ def _ratio(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Report:
-    """Of `evaluate`. `str()` is the text, `to_json` the whole, `save` writes either or a page.
+    """Of `evaluate`. `str()` is the text, `to_json` the whole, `write_report` writes either, or a page with pictures.
 
     Attributes
     ----------

@@ -103,9 +103,17 @@ def fit(
     return _with_counts(model, pixels, rows, how)
 
 
-def trained(columns: Columns, rows: Painted, table: NDArray[np.float32], how: Mapping[str, Any]) -> Model:
-    """A model of rows whose columns are known; classes that have no row are left out."""
-    return _trained(columns, rows, table, Legend({}), how, 1.0)
+def trained(
+    columns: Columns,
+    rows: Painted,
+    table: NDArray[np.float32],
+    how: Mapping[str, Any],
+    *,
+    calibrate: bool = False,
+) -> Model:
+    """A model of rows whose columns are known; classes that have no row are left out. Calibrated if it can be."""
+    temperature = _temperature(columns, rows, table, how) if calibrate and splittable(rows) else 1.0
+    return _trained(columns, rows, table, Legend({}), how, temperature)
 
 
 def _trained(
@@ -232,6 +240,9 @@ def columns_of(columns: Columns, images: Sequence[Any], rows: Painted) -> NDArra
     parts: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
     for i, image in enumerate(images):
         mine = np.flatnonzero(rows.image == i)
+        if not len(mine):
+            continue
+        image = columns.opened(image)
         height, width = image.shape[:2]
         windows = rows.at[mine] // WINDOW
         for window in np.unique(windows, axis=0):

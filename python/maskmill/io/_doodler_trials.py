@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 import zlib
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import FormatError, open_zip
+from maskmill._files import NOT_AN_ARRAY, FormatError, open_zip
 from maskmill.io._doodler_settings import colour_map, named_settings
 from maskmill.io._parse import MAX_SIDE
 
@@ -25,13 +24,16 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 31
 """Of one array: twenty classes of a picture of 100 million pixels."""
 
+MAX_TOTAL = 1 << 35
+"""Of all arrays of a file: members of a small archive may share the bytes that they are unpacked from."""
+
 MAX_CLASSES = 255
 MAX_NAME = 1000
 
 
 @dataclass(frozen=True)
-class _Array:
-    """An array of an `.npz`, not read yet."""
+class Declared:
+    """An array of an `.npz`, not read yet: the member that it is in, shape and type."""
 
     key: str
     shape: tuple[int, ...]
@@ -59,7 +61,7 @@ class Trial:
 
     path: Path
     prefix: str
-    arrays: Mapping[str, _Array]
+    arrays: Mapping[str, Declared]
     classes: tuple[str, ...]
     era: str
     settings: Mapping[str, float] = field(default_factory=dict)
@@ -74,8 +76,26 @@ class Trial:
         where = f"{self.path}: {self.prefix}{name}"
         if name not in self.arrays:
             raise FormatError(f"{where}: expected an array, found none")
-        with _opened(self.path) as archive:
+        with opened(self.path) as archive:
             return _read(archive, self.arrays[name], where)
+
+    def image(self) -> NDArray[np.uint8]:
+        """(H, W) or (H, W, bands): the picture that the label lies upon.
+
+        `image`, or if there is none `orig_image`, unless that is still to be turned as EXIF says.
+        """
+        for name in ("image", "orig_image"):
+            if name in self.arrays and self.arrays[name].shape[:2] == self.size:
+                found = self.array(name)
+                if found.dtype != np.uint8 or found.ndim not in (2, 3) or 0 in found.shape:
+                    raise FormatError(
+                        f"{self.path}: {self.prefix}{name}: expected an image of 8 bits, found {found.dtype} of "
+                        f"{found.shape}"
+                    )
+                return found
+        raise FormatError(
+            f"{self.path}: {self.prefix}image: expected an image as large as the label, found none"
+        )
 
     def labels(self) -> NDArray[np.uint8]:
         """(H, W) uint8: the class + 1, 0 where there is none."""
@@ -90,14 +110,15 @@ class Trial:
     def doodles(self) -> NDArray[np.uint8]:
         """(H, W) uint8: the class + 1 of what was drawn, 0 where nothing was."""
         found = self.array("doodles")
-        if int(found.max(initial=0)) > len(self.classes):
+        if int(found.max(initial=0)) > len(self.classes) or int(found.min(initial=0)) < 0:
             raise FormatError(
-                f"{self.path}: {self.prefix}doodles: expected classes up to {len(self.classes)}, found {found.max()}"
+                f"{self.path}: {self.prefix}doodles: expected classes up to {len(self.classes)}, found "
+                f"{found.min()} to {found.max()}"
             )
-        return found
+        return found.astype(np.uint8, copy=False)
 
 
-def read_trials(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
+def read_trials(path: Path, *, classes: Sequence[str] = (), only: str | None = None) -> list[Trial]:
     """The trials of a result, the newest first.
 
     Parameters
@@ -106,6 +127,8 @@ def read_trials(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
         A `.npz` file.
     classes : sequence of str
         Names for files that have none (before June 2021); numbers by default.
+    only : str, optional
+        The prefix of the one trial to read.
 
     Raises
     ------
@@ -124,23 +147,34 @@ def read_trials(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
     >>> trial.classes, trial.labels().tolist()
     (('water', 'land'), [[1, 1, 2], [1, 2, 2]])
     """
-    with _opened(path) as archive:
-        found: dict[str, dict[str, _Array]] = {}
-        for member in archive.infolist():
-            parsed = re.fullmatch(r"(0*)(.+)\.npy", member.filename, re.S)
-            if parsed:
-                prefix, name = parsed.groups()
-                found.setdefault(prefix, {})[name] = _declared(path, archive, member)
-        if not any("label" in arrays for arrays in found.values()):
-            names = ", ".join(sorted({name for arrays in found.values() for name in arrays})[:9]) or "none"
-            raise FormatError(
-                f"{path}: expected the arrays of Doodler (label, doodles, ...), found {names[:200]}"
-            )
-        return [_trial(archive, path, prefix, found[prefix], classes) for prefix in sorted(found, key=len)]
+    with opened(path) as archive:
+        return trials_of(archive, path, declared_arrays(archive, path), classes, only)
+
+
+def trials_of(
+    archive: zipfile.ZipFile,
+    path: Path,
+    arrays: Mapping[str, Declared],
+    classes: Sequence[str] = (),
+    only: str | None = None,
+) -> list[Trial]:
+    """The trials that arrays with such names make up, the newest first."""
+    found: dict[str, dict[str, Declared]] = {}
+    for key, array in arrays.items():
+        name = key.lstrip("0") or key[-1:]
+        prefix = key.removesuffix(name)
+        if only in (None, prefix):
+            found.setdefault(prefix, {})[name] = array
+    if not any("label" in of_trial for of_trial in found.values()):
+        names = ", ".join(sorted({name for of_trial in found.values() for name in of_trial})[:9]) or "none"
+        raise FormatError(
+            f"{path}: expected the arrays of Doodler (label, doodles, ...), found {names[:200]}"
+        )
+    return [_trial(archive, path, prefix, found[prefix], classes) for prefix in sorted(found, key=len)]
 
 
 def _trial(
-    archive: zipfile.ZipFile, path: Path, prefix: str, arrays: dict[str, _Array], classes: Sequence[str]
+    archive: zipfile.ZipFile, path: Path, prefix: str, arrays: dict[str, Declared], classes: Sequence[str]
 ) -> Trial:
     """A trial whose arrays are of the right kinds and fit one another."""
     where = f"{path}: {prefix}"
@@ -172,7 +206,7 @@ def _trial(
     return Trial(path, prefix, arrays, names, era, settings)
 
 
-def _names(archive: zipfile.ZipFile, array: _Array, where: str) -> tuple[str, ...]:
+def _names(archive: zipfile.ZipFile, array: Declared, where: str) -> tuple[str, ...]:
     if array.dtype.kind != "U" or len(array.shape) > 1:
         raise FormatError(f"{where}classes: expected a list of text, found {array.dtype} of {array.shape}")
     if math.prod(array.shape) > MAX_CLASSES or array.dtype.itemsize > 4 * MAX_NAME:
@@ -189,7 +223,7 @@ def _names(archive: zipfile.ZipFile, array: _Array, where: str) -> tuple[str, ..
     return tuple(found.tolist())
 
 
-def _settings(archive: zipfile.ZipFile, array: _Array | None, where: str) -> list[float]:
+def _settings(archive: zipfile.ZipFile, array: Declared | None, where: str) -> list[float]:
     if array is None:
         return []
     if array.dtype.kind not in "fiu" or len(array.shape) != 1 or array.shape[0] > 100:
@@ -212,7 +246,7 @@ def read_arrays(path: Path, only: Container[str] | None = None) -> Iterator[tupl
     FormatError
         If the file is damaged, has pickled objects, something else than arrays, or two arrays of one name.
     """
-    with _opened(path) as archive:
+    with opened(path) as archive:
         met = set()
         for member in archive.infolist():
             name, _, suffix = member.filename.rpartition(".")
@@ -226,11 +260,17 @@ def read_arrays(path: Path, only: Container[str] | None = None) -> Iterator[tupl
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An `.npz` of which nothing is trusted; what is wrong with it while it is read becomes a FormatError."""
     import zipfile
 
     try:
         with open_zip(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+            if total > MAX_TOTAL:
+                raise FormatError(
+                    f"{path}: expected up to {MAX_TOTAL:,} bytes in all arrays, found {total:,}"
+                )
             yield archive
     except FormatError:
         raise
@@ -245,7 +285,16 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise FormatError(f"{path}: a damaged archive ({error})") from None
 
 
-def _declared(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Array:
+def declared_arrays(archive: zipfile.ZipFile, path: Path) -> dict[str, Declared]:
+    """What the headers of all arrays say, by their names."""
+    found = {}
+    for member in archive.infolist():
+        if member.filename.endswith(".npy") and member.filename != ".npy":
+            found[member.filename.removesuffix(".npy")] = _declared(path, archive, member)
+    return found
+
+
+def _declared(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Declared:
     """What the header of an array says, if the archive agrees."""
     where = f"{path}: {member.filename[:100]!r}"
     with archive.open(member) as file:
@@ -259,7 +308,7 @@ def _declared(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> 
             )
         if size > MAX_BYTES or max(shape, default=0) > MAX_SIDE:
             raise FormatError(f"{where}: expected up to {MAX_BYTES:,} bytes, found {dtype} of {shape}")
-    return _Array(member.filename, shape, dtype)
+    return Declared(member.filename, shape, dtype)
 
 
 def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -268,14 +317,14 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], np.dtype[Any]
         if version != (1, 0):  # what np.savez writes; headers of later ones may have any length
             raise ValueError(f"of version {version[0]}.{version[1]}, not 1.0")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+    except NOT_AN_ARRAY as error:
         raise FormatError(f"{where}: expected an array of NumPy ({str(error)[:200]})") from None
     if any(side < 0 for side in shape):
         raise FormatError(f"{where}: expected an array of NumPy, found the shape {shape}")
     return shape, dtype
 
 
-def _read(archive: zipfile.ZipFile, array: _Array, where: str) -> NDArray[Any]:
+def _read(archive: zipfile.ZipFile, array: Declared, where: str) -> NDArray[Any]:
     if array.dtype.hasobject:
         raise FormatError(f"{where}: expected numbers or text, found pickled objects, which are never loaded")
     with archive.open(array.key) as file:
@@ -308,6 +357,8 @@ def _labels(label: NDArray[Any], classes: Sequence[str], where: str) -> NDArray[
 
 def _decoded(label: NDArray[Any], n: int, where: str) -> NDArray[np.uint8]:
     """Classes + 1 of an RGB label image; black is none."""
+    if n > 24:
+        raise FormatError(f"{where}: expected colours of up to 24 classes, found {n} names")
     made = np.zeros(label.shape[:2], np.uint8)
     known = (label == 0).all(-1)
     for c, colour in enumerate(colour_map(n)[:n], 1):

@@ -172,10 +172,9 @@ def _trial_of(path: str, field: str) -> tuple[Trial, str, list[int]]:
     key, _, ids = field.partition(" ")
     name = key.lstrip("0")
     numbers = [int(number) for number in ids.split(",")] if ids else []
-    for trial in read_trials(Path(path), classes=ids.split(",") if ids else ()):
-        if trial.prefix + name == key:
-            return trial, name, numbers or list(range(1, len(trial.classes) + 1))
-    raise FormatError(f"{path}: expected the array {key}, found none")
+    prefix = key.removesuffix(name)
+    [trial] = read_trials(Path(path), classes=ids.split(",") if ids else (), only=prefix)
+    return trial, name, numbers or list(range(1, len(trial.classes) + 1))
 
 
 def read_labels(path: str, field: str) -> NDArray[Any]:

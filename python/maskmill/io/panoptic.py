@@ -225,7 +225,7 @@ def write(
     for i, row in enumerate(content["categories"]):
         row.setdefault("isthing", 1)
         row.setdefault("color", colours[1 + i % 255].tolist())
-    codes = [_code(row["color"], row["name"]) for row in content["categories"]]
+    codes = [_code(row["color"], row.get("name", "")) for row in content["categories"]]
     _ = dataset.masks  # made once, before threads ask for them
     jobs = [(dataset, i, folder / name, overlap, None if keep_ids else codes) for i, name in enumerate(names)]
     made = list(in_threads(lambda job: _write_image(*job), jobs))

@@ -21,6 +21,8 @@ VERBS: tuple[str, ...] = (
     "tiles",
     "npz4gym",
     "pack",
+    "transfer",
+    "replay",
 )
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
@@ -32,6 +34,7 @@ examples:
   maskmill coast remap results/ remapped/    superclasses
   maskmill coast tiles results/ tiles/       windows of one class, a folder for each
   maskmill coast pack images/ labels/ results/ --classes water,land
+  maskmill coast replay results/ replayed/   labels rebuilt from doodles, compared with those that are stored
   maskmill coast archive results/ archives/  a tenth to a half of the room; restore makes the same files again
 
 exit codes: 0 done, 1 something failed, 2 wrong usage or a bad file, 3 done but for what is listed

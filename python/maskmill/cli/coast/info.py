@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maskmill.cli._shared import require
+from maskmill.cli._shared import add_quiet, progress_bar, require
 from maskmill.cli.coast._shared import add_classes, classes_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def add_parser(steps: Any) -> None:
     )
     p.add_argument("--json", action="store_true", help="the same as JSON")
     add_classes(p)
+    add_quiet(p)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -56,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
     require(options, tiny=1)
     classes = classes_of(options)
     told, failed = [], 0
-    for path in (file for given in options.inputs for file in find(given)):
+    files = [file for given in options.inputs for file in find(given)]
+    for path in _counted(files, options.quiet or not options.json):
         try:
             steps = timeline(read(path, classes=classes))
             found = [quality(step.trial, tiny=options.tiny) if options.quality else None for step in steps]
@@ -81,6 +84,15 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(dump_json(told, indent=True).decode())
     return 3 if failed else 0
+
+
+def _counted(files: list[Path], quiet: bool) -> Iterator[Path]:
+    """The same, with a progress bar where nothing else tells how far it is."""
+    with progress_bar("reading", quiet) as progress:
+        for done, path in enumerate(files, 1):
+            yield path
+            if progress is not None:
+                progress(done, len(files), path.name)
 
 
 def _print(step: Step, quality: Any) -> None:

@@ -21,6 +21,7 @@ _EPILOG = f"""\
 examples:
   maskmill coast show results/ pictures/
   maskmill coast show result.npz pictures/ --trials all        NAME_trial1_disp.png is the oldest
+  maskmill coast show gym/ pictures/ --gym --classes water,land
 
 NAME_disp.png has what was drawn upon the picture, the label upon the picture, and the names of the colours; names of
 classes that do not occur are in brackets.
@@ -43,14 +44,26 @@ def add_parser(steps: Any) -> None:
     p.add_argument(
         "--trials", choices=("newest", "all"), default="newest", help="of each file (default: newest)"
     )
+    p.add_argument("--gym", action="store_true", help="of files of Segmentation Gym (*_4zoo.npz) instead")
     add_remap(p)
     add_classes(p)
 
 
 def run(options: argparse.Namespace) -> int:
-    from maskmill.studies.coast import show
+    from maskmill.studies.coast import show, show_gym
 
     check_folders(options)
+    if options.gym:
+        with progress_bar("drawing", options.quiet) as progress:
+            report = show_gym(
+                options.input,
+                options.out,
+                classes=classes_of(options),
+                processes=options.processes,
+                overwrite=options.overwrite,
+                progress=progress,
+            )
+        return tell(report, "show", f"{len(report.rows)} pictures in {options.out}")
     with progress_bar("drawing", options.quiet) as progress:
         report = show(
             options.input,

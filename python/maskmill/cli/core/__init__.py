@@ -7,13 +7,16 @@ from typing import Any
 
 from maskmill.cli._shared import add_family, task_module
 
-VERBS: tuple[str, ...] = ("shapes",)
+VERBS: tuple[str, ...] = ("classify", "evaluate", "shapes", "report")
 """Each is a module here with `add_parser(subparsers)` and `run(options)`, which returns the exit code."""
 
 _EPILOG = """\
 examples:
-  maskmill core VERB --help                                               what a step does, with examples
-  maskmill core shapes classes.png --out clasts/ --length-mm 610          clasts in mm, logs along depth
+  maskmill core VERB --help                                                          what a step does, with examples
+  maskmill core classify core72.jpg --labels 72_2.h5 --out core72/ --length-mm 610   a class for every pixel, a report
+  maskmill core evaluate core72.jpg --labels 72_2.h5 --out core72/scores.json        scores on held-out clasts
+  maskmill core shapes core72/classes.png --out clasts/ --length-mm 610              clasts in mm, logs along depth
+  maskmill core report core72/ --length-mm 610 --top-m 698.41                        all of it as one HTML page
 
 exit codes: 0 done, 2 wrong usage or a bad file
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -102,3 +103,32 @@ LEGEND = "names and colours: a .json, an ilastik project, or chicxulub (default:
 
 def add_legend(p: argparse.ArgumentParser) -> None:
     p.add_argument("--legend", metavar="LEGEND", help=LEGEND)
+
+
+def add_labels(p: argparse.ArgumentParser, *, needed: bool = True) -> None:
+    p.add_argument("photo", type=Path, metavar="PHOTO", help="photo of a core, top up")
+    p.add_argument(
+        "--labels",
+        type=Path,
+        nargs="+",
+        required=needed,
+        metavar="FILE",
+        help="what was painted: ilastik (.h5, .ilp), label images, Doodler, polygons of any format",
+    )
+    add_legend(p)
+    p.add_argument(
+        "--conflict",
+        choices=("error", "first", "last", "none"),
+        default="error",
+        help="where files give a pixel different classes: refuse, the first or last file's, none (default: error)",
+    )
+    p.add_argument(
+        "--merge", nargs="+", type=_merged, default=[], metavar="FROM=TO", help="count a class as another one"
+    )
+
+
+def _merged(text: str) -> tuple[str, str]:
+    name, equals, target = text.partition("=")
+    if not equals or not name or not target:
+        raise argparse.ArgumentTypeError(f"must be FROM=TO, not {text!r}")
+    return name, target

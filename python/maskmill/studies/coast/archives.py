@@ -17,7 +17,8 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maskmill._files import FormatError
+from maskmill.io._doodler_trials import Declared, declared_arrays, opened, trials_of
 from maskmill.io._parse import dump_json, integer, mapping, parse_json, safe_name, sequence, text, wrong
-from maskmill.io.doodler import coloured, read_arrays, read_trials, write_arrays
+from maskmill.io.doodler import Trial, coloured, read_arrays, read_trials, write_arrays
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each, sha256, sources
-from maskmill.studies.coast.trials import find
+from maskmill.studies.coast.trials import ARCHIVE, find
 
-SUFFIX = ".archive.npz"
 _FORMAT, _VERSION = "maskmill coast archive", 1
 _MOST_ARRAYS = 10_000
 _MOST_BYTES = 1 << 35
@@ -110,12 +111,11 @@ def restore(
         If a folder has no archives. What is wrong with one of them is in the report.
     """
     path, folder = Path(path), Path(folder)
-    files = sorted(file for file in path.rglob(f"*{SUFFIX}") if file.is_file()) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob(f"*{ARCHIVE}") if file.is_file()) if path.is_dir() else [path]
     if not files:
-        raise FormatError(f"{path}: expected archives (*{SUFFIX}), found none")
-    given = [Source(source.path, source.name.removesuffix(".archive")) for source in sources(files, path)]
+        raise FormatError(f"{path}: expected archives (*{ARCHIVE}), found none")
     return on_each(
-        given,
+        sources(files, path),
         folder,
         partial(_restore, folder),
         verb="restore",
@@ -127,7 +127,7 @@ def restore(
 
 
 def _archive(folder: Path, source: Source) -> list[Row]:
-    out = folder / f"{source.name}{SUFFIX}"
+    out = folder / f"{source.name}{ARCHIVE}"
     write_arrays(out, _packed(source.path))
     try:
         n = _compare(source.path, out)
@@ -219,6 +219,8 @@ def _is_coloured(trial: Any, painted: NDArray[Any]) -> bool:
     if len(trial.classes) > 24 or not {"doodles", "image"} <= set(trial.arrays):
         return False
     doodles, image = trial.array("doodles"), trial.array("image")
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        return False
     if (
         doodles.dtype != np.uint8
         or image.dtype != np.uint8
@@ -251,13 +253,65 @@ def unpacked(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
         entry = mapping(item, where)
         name = text(entry.get("name"), f"{where}.name")
         safe_name(name, f"{where}.name")
-        array = _made(path, entry, where)
+        array = _checked(path, entry, where)
         total += array.nbytes
         if total > _MOST_BYTES:
             raise FormatError(f"{path}: expected arrays of up to {_MOST_BYTES:,} bytes in all, found more")
-        if _crc(array) != entry.get("crc32"):
-            raise FormatError(f"{where}: expected {name} as it was archived, found other bytes")
         yield name, array
+
+
+@dataclass(frozen=True)
+class ArchivedTrial(Trial):
+    """A trial of an archive: its arrays are made when they are asked for.
+
+    Attributes
+    ----------
+    entries : dict
+        How each variable is made, as the archive's contents say.
+    """
+
+    entries: Mapping[str, Row] = field(default_factory=dict)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A variable as it was in the result."""
+        where = f"{self.path}: {self.prefix}{name}"
+        if name not in self.entries:
+            raise FormatError(f"{where}: expected an array, found none")
+        return _checked(self.path, self.entries[name], where)
+
+
+def read_archive(path: Path, *, classes: Sequence[str] = ()) -> list[ArchivedTrial]:
+    """The trials of an archive, the newest first, as `maskmill.io.doodler.read_trials` reads those of a result."""
+    entries = {}
+    for i, item in enumerate(_contents(path)):
+        entry = mapping(item, f"{path}: arrays[{i}]")
+        entries[text(entry.get("name"), f"{path}: arrays[{i}].name")] = entry
+    with opened(path) as archive:
+        there = declared_arrays(archive, path)
+        arrays = {name: _shaped(there, entry, f"{path}: {name}") for name, entry in entries.items()}
+        found = trials_of(archive, path, arrays, classes)
+    return [
+        ArchivedTrial(**vars(trial), entries={name: entries[trial.prefix + name] for name in trial.arrays})
+        for trial in found
+    ]
+
+
+def _shaped(there: Mapping[str, Declared], entry: Row, where: str) -> Declared:
+    """Shape and type of an array that is made."""
+    of = text(entry.get("of"), f"{where}: of")
+    if of not in there:
+        raise wrong(where, "the name of an array of the archive", of)
+    if entry.get("as") == "one-hot":
+        depth = integer(entry.get("depth"), f"{where}: depth", low=1, high=255)
+        return replace(there[of], shape=(*there[of].shape, depth), dtype=_whole(entry, where))
+    return replace(there[of], shape=(*there[of].shape, 3)) if entry.get("as") == "coloured" else there[of]
+
+
+def _whole(entry: Row, where: str) -> np.dtype[Any]:
+    said = text(entry.get("dtype"), f"{where}: dtype")
+    if said not in ("|u1", "|b1", "<u2", "<u4", "<u8", ">u2", ">u4", ">u8"):
+        raise wrong(f"{where}: dtype", "a type of whole numbers", said)
+    return np.dtype(said)
 
 
 def _contents(path: Path) -> list[Any]:
@@ -274,15 +328,19 @@ def _contents(path: Path) -> list[Any]:
     return entries
 
 
+def _checked(path: Path, entry: Row, where: str) -> NDArray[Any]:
+    array = _made(path, entry, where)
+    if _crc(array) != entry.get("crc32"):
+        raise FormatError(f"{where}: expected {entry['name']} as it was archived, found other bytes")
+    return array
+
+
 def _made(path: Path, entry: Row, where: str) -> NDArray[Any]:
     array = _one(path, entry.get("of"), f"{where}.of")
     kind = entry.get("as")
     if kind == "one-hot":
         depth = integer(entry.get("depth"), f"{where}.depth", low=1, high=255)
-        said = text(entry.get("dtype"), f"{where}.dtype")
-        if said not in ("|u1", "|b1", "<u2", "<u4", "<u8", ">u2", ">u4", ">u8"):
-            raise wrong(f"{where}.dtype", "a type of whole numbers", said)
-        dtype = np.dtype(said)
+        dtype = _whole(entry, where)
         if array.ndim != 2 or array.dtype != np.uint8 or array.size * depth * dtype.itemsize > _MOST_OF_ONE:
             raise FormatError(f"{where}: expected (H, W) of uint8, found {array.dtype} of {array.shape}")
         return _one_hot(array, depth, dtype)

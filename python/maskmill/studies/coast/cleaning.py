@@ -105,12 +105,16 @@ def spread(labels: Ids, low: int, high: int, software: str) -> Ids:
 
     Before 2022, they were divided by 255 first, and some came out one lower.
     """
-    ids = np.arange(256) / (1 if software == "modern" else 255)
-    first, last = ids[labels.min()], ids[labels.max()]
+    first, last = int(labels.min()), int(labels.max())
     if first == last:
         return np.zeros_like(labels)
-    with np.errstate(invalid="ignore"):
-        table = ((high - low) * (ids - first) / (last - first) + low).clip(0, 255).astype(np.uint8)
+    steps = np.arange(first, last + 1)
+    if software == "modern":
+        stretch = (high - low) * (steps - first) % 256 / (last - first)  # of 8 bits: it runs over
+    else:
+        stretch = (high - low) * (steps / 255 - first / 255) / (last / 255 - first / 255)
+    table = np.zeros(256, np.uint8)
+    table[steps] = (stretch + low).astype(np.uint8)
     out: Ids = table[labels]
     return out
 

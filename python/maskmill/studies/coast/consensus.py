@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from maskmill.studies.coast.comparison import Labels, same_size, share
 
 _MOST_ROUNDS = 1000  # it takes some seventy
+_MOST_WORK = 4e8  # and labels of noise would take hours: a pattern for each pixel
 _SETTLED = 1e-7
 
 
@@ -146,7 +147,8 @@ def majority(votes: Votes) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
 def estimate_truth(votes: Votes) -> Truth:
     """The truth behind several opinions, by expectation and maximisation.
 
-    Begins with the share of votes; the prior stays their mean; ends when no probability changes by 1e-7.
+    Begins with the share of votes; the prior stays their mean; ends when no probability changes by 1e-7, or after 1000
+    rounds (fewer, down to 20, where every pixel has opinions of its own, as in noise).
 
     Source: Dawid and Skene 1979, doi:10.2307/2346806; STAPLE is the same for images (Warfield et al. 2004,
     doi:10.1109/TMI.2004.828354).
@@ -156,7 +158,8 @@ def estimate_truth(votes: Votes) -> Truth:
     p = votes.counts()[known] / max(votes.patterns.shape[1], 1)
     prior = share(weights @ p, weights.sum())
     rounds = 0
-    while len(p) and rounds < _MOST_ROUNDS:
+    most = min(_MOST_ROUNDS, max(20, int(_MOST_WORK / max(patterns.size * votes.n, 1))))
+    while len(p) and rounds < most:
         rounds += 1
         with np.errstate(divide="ignore"):
             likely = np.log(prior)[None]

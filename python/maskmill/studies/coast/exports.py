@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import need, written_whole
+from maskmill._files import FormatError, need, written_whole
 from maskmill.dataset import Dataset, Reference, Table, objects
 from maskmill.io._palette import write_indexed
 from maskmill.io._parse import dump_json
 from maskmill.io._semantic import with_parts
 from maskmill.io._tables import write_table
-from maskmill.io.doodler import read_labels
 from maskmill.io.formats import write
 from maskmill.io.pictures import write_picture
 from maskmill.masks import Masks
@@ -37,6 +36,8 @@ from maskmill.studies.coast.labelled import (
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
 from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.pictures import overlay
+from maskmill.studies.coast.timeline import unique_names
+from maskmill.studies.coast.trials import read
 from maskmill.studies.coast.vectors import geojson
 
 PARTS = ("images", "labels", "overlays", "doodles", "masks", "geojson", "geotiff")
@@ -267,6 +268,16 @@ def _write_image(wish: _Wish, image: NDArray[np.uint8], place: Callable[[str, st
             file.write(data.tobytes())
 
 
+def read_ids(path: str, field: str) -> NDArray[Any]:
+    """`Reference` reader of labels: "00 3,1", the prefix of the trial and the ids of its classes."""
+    prefix, _, ids = field.partition(" ")
+    table = np.array([0, *map(int, ids.split(","))], np.uint16)
+    for trial in read(Path(path), classes=ids.split(",")):
+        if trial.prefix == prefix:
+            return table[trial.labels()]
+    raise FormatError(f"{path}: expected the trial {prefix!r}, found none")
+
+
 def dataset(
     given: Sequence[Source],
     report: Report,
@@ -283,13 +294,13 @@ def dataset(
         if str(source.path) not in failed
         for one in labelled(source, trials, classes, remap)
     ]
-    names = list(dict.fromkeys(name for one in ones for name in one.classes))
+    names = list(dict.fromkeys(name for one in ones for name in unique_names(one.classes)))
     rows = []
     for one, row in zip(ones, report.rows, strict=True):
-        ids = [names.index(one.classes[k - 1]) + 1 if k else 0 for k in one.table[1:].tolist()]
-        field = f"{one.trial.prefix}label {','.join(map(str, ids))}"
+        ids = [names.index(unique_names(one.classes)[k - 1]) + 1 for k in one.table[1:].tolist()]
+        field = f"{one.trial.prefix} {','.join(map(str, ids))}"
         rows.append(
-            (row["files"][0], row["height"], row["width"], Reference(str(one.trial.path), field, read_labels))
+            (row["files"][0], row["height"], row["width"], Reference(str(one.trial.path), field, read_ids))
         )
     keys = ("file_name", "height", "width", "semantic")
     images = {key: objects([row[k] for row in rows]) for k, key in enumerate(keys)}

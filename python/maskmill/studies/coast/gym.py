@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 from maskmill._files import FormatError
 from maskmill._images import to_rgb8
 from maskmill.io.doodler import read_arrays, write_arrays
+from maskmill.io.pictures import write_picture
 from maskmill.studies.coast.labelled import TRIALS, find_sources, labelled
-from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
+from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each, sources
 from maskmill.studies.coast.mapping import Remap
+from maskmill.studies.coast.pictures import beside
+from maskmill.studies.coast.timeline import counts
 
 
 @dataclass(frozen=True)
@@ -163,3 +166,55 @@ def read_gym(path: str | Path) -> Pair:
         raise FormatError(f"{path}: arr_1: expected one class for each pixel, found several")
     index = (label * np.arange(1, label.shape[2] + 1)).sum(axis=2).astype(np.uint8)
     return Pair(image, index, label.shape[2], names)
+
+
+def show_gym(
+    path: str | Path,
+    folder: str | Path,
+    *,
+    classes: Sequence[str] = (),
+    processes: int | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Write a picture of each file of Segmentation Gym, `NAME_disp.png`: the image, and the label upon it.
+
+    Parameters
+    ----------
+    path : path
+        A file (`*_4zoo.npz`), or a folder with such files or folders of them.
+    folder : path
+        To write to. Given again after an interruption, it goes on.
+    classes : sequence of str
+        Names; the files have none.
+
+    Raises
+    ------
+    FormatError
+        If a folder has no such files.
+    """
+    path = Path(path)
+    files = sorted(file for file in path.rglob("*4zoo*.npz") if file.is_file()) if path.is_dir() else [path]
+    if not files:
+        raise FormatError(f"{path}: expected files of Segmentation Gym (*_4zoo.npz), found none")
+    return on_each(
+        sources(files, path),
+        Path(folder),
+        partial(_show, Path(folder), tuple(classes)),
+        verb="show_gym",
+        settings={"classes": list(classes)},
+        processes=processes,
+        overwrite=overwrite,
+        progress=progress,
+    )
+
+
+def _show(folder: Path, classes: tuple[str, ...], source: Source) -> list[Row]:
+    pair = read_gym(source.path)
+    labels = np.zeros(pair.image.shape[:2], np.uint8) if pair.labels is None else pair.labels
+    if classes and len(classes) != pair.classes:
+        raise FormatError(f"{source.path}: arr_1: expected {len(classes)} classes, found {pair.classes}")
+    names = classes or tuple(str(k + 1) for k in range(pair.classes))
+    name = f"{source.name}_disp.png"
+    write_picture(folder / name, beside(to_rgb8(pair.image), np.zeros_like(labels), labels, names))
+    return [{"files": [name], "name": source.name, "classes": list(names), "pixels": counts(labels, names)}]

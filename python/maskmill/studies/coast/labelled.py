@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._files import FormatError
 from maskmill.io.doodler import Trial, colour_map
 from maskmill.studies.coast.ledger import Row, Source, sources
 from maskmill.studies.coast.mapping import Remap
@@ -57,7 +56,7 @@ class Labelled:
 
     def image(self) -> NDArray[np.uint8]:
         """(H, W) or (H, W, bands), as the label lies upon it."""
-        return image_of(self.trial)
+        return self.trial.image()
 
     def row(self, labels: NDArray[np.uint8]) -> Row:
         """What a manifest says of it."""
@@ -99,22 +98,6 @@ def labelled(
             table = remap.table(trial.classes, str(source.path))
             made.append(Labelled(name, trial, number, remap.classes, table))
     return made
-
-
-def image_of(trial: Trial) -> NDArray[np.uint8]:
-    """The image that the label lies upon: `image`, or of older files `orig_image`, if it has not to be turned."""
-    for name in ("image", "orig_image"):
-        if name in trial.arrays and trial.arrays[name].shape[:2] == trial.size:
-            found = trial.array(name)
-            if found.dtype != np.uint8 or found.ndim not in (2, 3) or 0 in found.shape:
-                raise FormatError(
-                    f"{trial.path}: {trial.prefix}{name}: expected an image of 8 bits, found {found.dtype} of "
-                    f"{found.shape}"
-                )
-            return found
-    raise FormatError(
-        f"{trial.path}: {trial.prefix}image: expected an image as large as the label, found none"
-    )
 
 
 def checked_base(base: int) -> int:

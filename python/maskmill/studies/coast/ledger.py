@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -66,21 +67,20 @@ class Report:
 
 
 def sources(files: Sequence[Path], root: Path | None = None) -> list[Source]:
-    """What the results of files are called: as the files, without suffix; with the folder before it, and `__` between,
-    where two would be called the same.
+    """What the results of files are called: as the files, without suffix (and `.archive`); with the folder before it,
+    and `__` between, where two would be called the same.
 
     Examples
     --------
     >>> [source.name for source in sources([Path("a/x_db.npz"), Path("b/x_db.npz"), Path("b/y_db.npz")], Path("."))]
     ['a__x_db', 'b__x_db', 'y_db']
     """
-    met: dict[str, int] = {}
-    for path in files:
-        met[path.stem.lower()] = met.get(path.stem.lower(), 0) + 1
+    stems = [path.stem.removesuffix(".archive") for path in files]
+    met = Counter(map(str.lower, stems))
     found = []
-    for path in files:
+    for path, stem in zip(files, stems, strict=True):
         whole = path.relative_to(root) if root is not None and path.is_relative_to(root) else path
-        name = "__".join([*whole.parent.parts[-3:], path.stem]) if met[path.stem.lower()] > 1 else path.stem
+        name = "__".join([*whole.parent.parts[-3:], stem]) if met[stem.lower()] > 1 else stem
         found.append(Source(path, name))
     names = [source.name.lower() for source in found]
     twice = next((source for source in found if names.count(source.name.lower()) > 1), None)

@@ -37,6 +37,9 @@ class Quality:
         Classes that no pixel has.
     lost : tuple of str
         Classes that were drawn, and that no pixel has.
+    merged : dict of str to str
+        Of the lost classes, what they became if Doodler's rounding did it: before June 2022, ids were stretched as
+        shares of 255 and cut off, which makes 7 of 8 where 8 classes were drawn, and merges others of 12 or more.
     undrawn : tuple of str
         Classes that pixels have, and that were never drawn.
     edge_rank : float
@@ -53,6 +56,7 @@ class Quality:
     unlabelled: int
     absent: tuple[str, ...]
     lost: tuple[str, ...]
+    merged: dict[str, str]
     undrawn: tuple[str, ...]
     edge_rank: float
 
@@ -106,9 +110,26 @@ def quality(trial: Trial, *, tiny: int = TINY) -> Quality:
         int(present[0]),
         those(present == 0),
         those((present == 0) & (drawn > 0)),
+        {names[k - 1]: names[other - 1] for k, other in _rounded(drawn).items() if not present[k]},
         those((present > 0) & (drawn == 0)) if drawn[1:].any() else (),
         _edge_rank(labels, trial),
     )
+
+
+def _rounded(drawn: NDArray[np.int64]) -> dict[int, int]:
+    """Classes + 1 that Doodler's rounding takes for another one, and for which, by the pixels drawn of each.
+
+    >>> _rounded(np.array([0] + [1] * 8)), _rounded(np.array([0] + [1] * 12)), _rounded(np.array([0, 1, 1]))
+    ({8: 7}, {4: 3, 7: 6}, {})
+    """
+    ids = np.flatnonzero(drawn[1:]) + 1
+    if len(ids) < 2:
+        return {}
+    shares = ids / 255  # float64, in this order: the last bits decide
+    low, high = shares[0], shares[-1]
+    stretched = (ids[-1] - ids[0]) * (shares - low) / (high - low) + ids[0]
+    pairs = zip(ids.tolist(), stretched.astype(np.int64).tolist(), strict=True)
+    return {k: other for k, other in pairs if k != other}
 
 
 def _shapes(labels: NDArray[np.uint8], n: int, tiny: int) -> tuple[NDArray[np.int64], ...]:
@@ -146,7 +167,7 @@ def _edge_rank(labels: NDArray[np.uint8], trial: Trial) -> float:
             edges |= np.pad(differ, along)
     if not edges.any() or "image" not in trial.arrays:
         return float("nan")
-    gray = cv2.GaussianBlur(cv2.cvtColor(to_rgb8(trial.array("image")), cv2.COLOR_RGB2GRAY), (0, 0), 1)
+    gray = cv2.GaussianBlur(cv2.cvtColor(to_rgb8(trial.image()), cv2.COLOR_RGB2GRAY), (0, 0), 1)
     dx, dy = (cv2.Sobel(gray, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
     near = cv2.dilate(cv2.magnitude(dx, dy), np.ones((5, 5), np.uint8))
     ordered, found = np.sort(near.ravel()), near[edges]
@@ -179,6 +200,8 @@ def problems(found: Quality) -> list[str]:
     ):
         if names:
             lines.append(f"{said}: {', '.join(names)}")
+    for name, other in found.merged.items():
+        lines.append(f"{name} may have become {other} by the rounding of Doodler's versions before June 2022")
     if not np.isnan(found.edge_rank):
         lines.append(
             f"rank of the image's edges at the label's edges: {found.edge_rank:.2f} (0.50: no relation)"

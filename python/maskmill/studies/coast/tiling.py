@@ -14,7 +14,7 @@ from maskmill import patches
 from maskmill.dataset import Dataset, Table, objects
 from maskmill.io.pictures import write_picture
 from maskmill.masks import Masks
-from maskmill.studies.coast.labelled import TRIALS, find_sources, image_of, labelled
+from maskmill.studies.coast.labelled import TRIALS, find_sources, labelled
 from maskmill.studies.coast.ledger import Progress, Report, Row, Source, on_each
 from maskmill.studies.coast.mapping import Remap
 from maskmill.studies.coast.timeline import unique_names
@@ -126,7 +126,7 @@ def share_out(
     of: dict[str, list[str]] = {}
     for source in given:
         try:
-            image = image_of(read(source.path, classes=classes)[-1])
+            image = read(source.path, classes=classes)[-1].image()
         except (OSError, ValueError):
             continue  # which is told when its tiles are cut
         pixels = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from pathlib import Path
 
 from maskmill._files import FormatError
 from maskmill.io.doodler import Trial, is_result, read_trials
+
+ARCHIVE = ".archive.npz"
+"""What names of archives end with."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ def name_of(path: Path) -> Name:
     >>> name_of(Path("npz/chunk2_site66_ID3.npz"))
     Name(stem='chunk2_site66', user='ID3', date=None)
     """
-    said = re.fullmatch(r"(?:results__)?(results\d{4}(?:-\d\d){4})__(.+)", path.stem, re.S)
-    folder, name = said.groups() if said else (path.parent.name, path.stem)
+    whole = path.stem.removesuffix(".archive")
+    said = re.fullmatch(r"(?:results__)?(results\d{4}(?:-\d\d){4})__(.+)", whole, re.S)
+    folder, name = said.groups() if said else (path.parent.name, whole)
     stem, _, user = name.rpartition("_")
     try:
         date = datetime.strptime(folder, "results%Y-%m-%d-%H-%M")
@@ -53,20 +59,29 @@ def name_of(path: Path) -> Name:
     return Name(stem or user, user if stem else "", date)
 
 
+def is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(ARCHIVE)
+
+
 def find(path: Path) -> list[Path]:
     """Result files at `path`: itself, or those in a folder and its folders, sorted by name.
 
-    What is made of results (labelgen, 4zoo, archives) is passed over.
+    What is made of results (labelgen, 4zoo) is passed over; archives are where there are no results.
 
     Raises
     ------
+    FileNotFoundError
+        If there is nothing at `path`.
     FormatError
         If a folder has none.
     """
     path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*.npz") if is_result(file) and file.is_file())
+    files = sorted(file for file in path.rglob("*.npz") if file.is_file())
+    found = [file for file in files if is_result(file)] or [file for file in files if is_archive(file)]
     if not found:
         raise FormatError(f"{path}: expected results of Doodler (.npz), found none")
     return found
@@ -78,7 +93,7 @@ def read(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
     Parameters
     ----------
     path : Path
-        A `.npz` file, or a folder with such files or folders of them.
+        A `.npz` file, or a folder with such files or folders of them; of archives (`.archive.npz`) likewise.
     classes : sequence of str
         Names for files that have none (before June 2021); numbers by default.
 
@@ -86,7 +101,7 @@ def read(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
     -------
     list of Trial
         `trial.labels()` and `trial.doodles()` are (H, W) uint8 with the class + 1, and 0 for none;
-        `trial.array("image")`, `trial.settings` by name, `trial.era`, `trial.classes`.
+        `trial.image()`, `trial.settings` by name, `trial.era`, `trial.classes`.
 
     Raises
     ------
@@ -103,4 +118,10 @@ def read(path: Path, *, classes: Sequence[str] = ()) -> list[Trial]:
     >>> [trial.prefix for trial in read(path)]
     ['0', '']
     """
-    return [trial for file in find(path) for trial in reversed(read_trials(file, classes=classes))]
+    from maskmill.studies.coast.archives import read_archive  # which finds results by this module
+
+    return [
+        trial
+        for file in find(path)
+        for trial in reversed((read_archive if is_archive(file) else read_trials)(file, classes=classes))
+    ]
