@@ -165,6 +165,8 @@ def test_planes_on_a_gpu(cupy, rng):
             host = volume.astype(dtype)
             found = patches.planes(cupy.asarray(host), axis, tiles, slices)
             assert_same([found], [patches.planes(host, axis, tiles, slices)], cupy)
+            found = patches.stats(cupy.asarray(host), axis, tiles, slices, padding=7)
+            assert_same(found, patches.stats(host, axis, tiles, slices, padding=7), cupy)
     out = cupy.empty((1, 1, 2, 2), np.uint16)
     assert patches.planes(cupy.asarray(volume), 0, [[0, 2, 0, 2]], [3], out=out).get().shape == (1, 1, 2, 2)
     np.testing.assert_array_equal(out.get()[0, 0], volume[3, :2, :2])

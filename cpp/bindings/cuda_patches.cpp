@@ -102,6 +102,22 @@ PatchType type_of(const View& view) {
                          view.dtype_name());
 }
 
+py::object stats(const py::object& volume, int axis, Host<int64_t> tiles, Host<int64_t> slices, double padding) {
+    const View from = view_of(volume, "volume");
+    require(from.shape.size() == 3, "volume must have shape (D, H, W)");
+    const PatchArray source = array_of(from, 3);
+    const PatchType type = type_of(from);
+    const PatchPlanes where = planes_of(source, axis, tiles, slices);
+    const size_t n = where.n_tiles * where.n_slices;
+    Arrays arrays;
+    const double* found = launched(arrays, [&](Queue& queue) {
+        double* const out = queue.take<double>(6 * n);
+        patches_stats(source, type, where, padding, out, queue);
+        return out;
+    });
+    return arrays.array(found, {6, static_cast<int64_t>(n)});
+}
+
 void stitch(const py::object& patches, Host<int64_t> boxes, Host<double> windows, Host<int64_t> starts, int blend,
             const py::object& out) {
     const PatchBoxes where = boxes_of(boxes);
@@ -136,6 +152,8 @@ void register_patches(py::module_& m) {
           py::arg("fill"));
     m.def("patches_planes", planes, py::arg("volume"), py::arg("axis"), py::arg("tiles").noconvert(),
           py::arg("slices").noconvert(), py::arg("out"));
+    m.def("patches_stats", stats, py::arg("volume"), py::arg("axis"), py::arg("tiles").noconvert(),
+          py::arg("slices").noconvert(), py::arg("padding"));
     m.def("patches_stitch", stitch, py::arg("patches"), py::arg("boxes").noconvert(), py::arg("windows").noconvert(),
           py::arg("starts").noconvert(), py::arg("blend"), py::arg("out"));
 }

@@ -117,6 +117,8 @@ namespace cuda {
 void patches_extract(const PatchArray& array, const PatchBoxes& boxes, PatchPad pad, const uint8_t* fill, uint8_t* out,
                      Queue& queue);
 void patches_planes(const PatchArray& volume, const PatchPlanes& planes, uint8_t* out, Queue& queue);
+void patches_stats(const PatchArray& volume, PatchType type, const PatchPlanes& planes, double padding, double* out,
+                   Queue& queue);
 void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& boxes, const PatchWindows& windows,
                     size_t n_weights, PatchBlend blend, const int64_t* shape, uint8_t* out, Queue& queue);
 

@@ -9,6 +9,14 @@
 
 namespace maskmill::cuda {
 
+// A copy on the device of what is on the host.
+template <class T>
+T* sent(const T* values, size_t n, Queue& queue) {
+    T* const out = queue.take<T>(n);
+    if (n > 0) copy_to_device(out, values, n * sizeof(T), queue);
+    return out;
+}
+
 // Division by a number that is known before: a multiplication and shifts for 32 bits (Granlund and Montgomery 1994).
 struct Divisor {
     uint64_t by = 1;
@@ -90,6 +98,23 @@ struct PatchOrigin {
         const int64_t channel = array.shape[3] == 1 ? 0 : quotient(byte, array.itemsize);
         return array.data + from_z * array.strides[0] + from_y * array.strides[1] + from_x * array.strides[2] +
                channel * array.strides[3] + (byte - channel * array.itemsize);
+    }
+    // Where the box begins, if that is inside.
+    MASKMILL_HD const uint8_t* data_at(const PatchBox& box) const {
+        return array.data + box.low[0] * array.strides[0] + box.low[1] * array.strides[1] + box.low[2] * cell;
+    }
+    // Whether PatchWalk may read a box: it is inside, and so far from the ends of the array that any 16 bytes that
+    // begin or end in it are, too.
+    MASKMILL_HD bool is_within(const PatchBox& box) const {
+        if (!in_rows || box.size(2) * cell < 16) return false;
+        for (int k = 0; k < 3; ++k) {
+            if (box.low[k] < 0 || box.high[k] > array.shape[k]) return false;
+        }
+        const int64_t down = (box.size(1) - 1) * array.strides[1], deep = (box.size(0) - 1) * array.strides[0];
+        const int64_t before = (down < 0 ? down : 0) + (deep < 0 ? deep : 0);
+        const int64_t behind = (down > 0 ? down : 0) + (deep > 0 ? deep : 0) + box.size(2) * cell;
+        const uint8_t* const begin = data_at(box);
+        return begin + before - low >= 20 && high - (begin + behind) >= 20;
     }
     // Whether 16 bytes from p on can be loaded: whole words that hold one of them lie within the array.
     MASKMILL_HD bool holds(const uint8_t* p) const {
@@ -178,6 +203,7 @@ MASKMILL_HD void copy_sixteen(const PatchOrigin& origin, const PatchBox& box, in
     constexpr int64_t kPiece = sizeof(T);
     if (at < 0 || at + 16 > bytes) {
         const int64_t begin = at < 0 ? 0 : at, end = at + 16 < bytes ? at + 16 : bytes;
+        if (begin >= end) return;  // a patch of nothing
         PatchCursor cursor(origin, box, begin);
         for (int64_t k = begin; k < end; k += kPiece, cursor.advance(origin, box, kPiece)) {
             const T piece = load_as<T>(origin.find(cursor.z, cursor.y, cursor.x, cursor.byte));
@@ -201,6 +227,52 @@ MASKMILL_HD void copy_sixteen(const PatchOrigin& origin, const PatchBox& box, in
     }
     store_sixteen(to + at, out);
 }
+
+// Walks through a patch that lies inside the array, in equal steps.
+struct PatchWalk {
+    const uint8_t* p;      // what is at the place in the patch
+    int64_t skip, y;       // bytes of its row and rows of its plane before it
+    int64_t length, rows;  // of a row and of a plane
+    int64_t row_stride, plane_stride;
+    int64_t skip_step, y_step;
+
+    MASKMILL_HD PatchWalk(const PatchOrigin& origin, const PatchBox& box, int64_t at, int64_t step) {
+        length = box.size(2) * origin.cell;
+        rows = box.size(1);
+        row_stride = origin.array.strides[1];
+        plane_stride = origin.array.strides[0];
+        // What begins before the patch (by less than a row) is in a row before the first.
+        const int64_t row = at < 0 ? -1 : quotient(at, length);
+        const int64_t plane = at < 0 || box.size(0) == 1 ? 0 : quotient(row, rows);
+        skip = at - row * length;
+        y = row - plane * rows;
+        p = origin.data_at(box) + plane * plane_stride + y * row_stride + skip;
+        y_step = quotient(step, length);
+        skip_step = step - y_step * length;
+    }
+    MASKMILL_HD void advance() {
+        p += y_step * row_stride + skip_step;
+        skip += skip_step;
+        y += y_step;
+        if (skip >= length) {
+            skip -= length;
+            ++y;
+            p += row_stride - length;
+        }
+        while (y >= rows) {
+            y -= rows;
+            p += plane_stride - rows * row_stride;
+        }
+    }
+    // 16 bytes of the patch, from one row or two.
+    MASKMILL_HD Sixteen load() const {
+        const Sixteen first = load_sixteen(p);
+        const int64_t here = length - skip;
+        if (here >= 16) return first;
+        const uint8_t* const next = p - length + row_stride + (y + 1 < rows ? 0 : plane_stride - rows * row_stride);
+        return joined(first, load_sixteen(next), static_cast<int>(here));
+    }
+};
 
 // One element of what patches are blended to, as it is met by them in their order.
 struct PatchMix {

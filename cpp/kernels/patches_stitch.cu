@@ -124,13 +124,6 @@ uint64_t* keys_of(const PatchBoxes& boxes, const Cells& cells, size_t total, Que
     return sorted(keys, total, kBoxBits + bits_of(n_cells), queue);
 }
 
-template <class T>
-T* sent(const T* values, size_t n, Queue& queue) {
-    T* const out = queue.take<T>(n);
-    if (n > 0) copy_to_device(out, values, n * sizeof(T), queue);
-    return out;
-}
-
 }  // namespace
 
 void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& boxes, const PatchWindows& windows,
