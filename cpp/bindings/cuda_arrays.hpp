@@ -153,6 +153,40 @@ auto launched(Arrays& arrays, Kernel&& kernel) {
 }
 
 void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);
+void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue);
+
+// One number for each of something: on the device, or on the host, from where it is sent.
+template <class T>
+class DeviceVector {
+  public:
+    DeviceVector(const py::handle& object, const char* name) {
+        if (py::isinstance<py::array>(object) && !py::hasattr(object, kInterface)) {
+            if (!py::isinstance<py::array_t<T, py::array::c_style>>(object)) {
+                throw py::type_error(std::string(name) + " must be a C-contiguous array of " +
+                                     py::cast<std::string>(py::str(py::dtype::of<T>())));
+            }
+            const auto array = py::reinterpret_borrow<py::array_t<T, py::array::c_style>>(object);
+            host_ = array.data();
+            n = static_cast<size_t>(array.size());
+        } else {
+            const View view = exact_view<T>(object, name);
+            device_ = reinterpret_cast<const T*>(view.data);
+            n = static_cast<size_t>(view.size());
+        }
+    }
+    const T* on_device(Queue& queue) const {
+        if (host_ == nullptr || n == 0) return device_;
+        T* const sent = queue.take<T>(n);
+        copy_to_device_memory(sent, host_, n * sizeof(T), queue);
+        return sent;
+    }
+
+    size_t n = 0;
+
+  private:
+    const T* device_ = nullptr;
+    const T* host_ = nullptr;
+};
 
 // Masks whose counts and offsets are on the device and whose sizes are on the host, as shapes are.
 class DeviceMasks {
@@ -166,7 +200,8 @@ class DeviceMasks {
         rles.offsets = reinterpret_cast<const int64_t*>(ends.data);
         rles.n = static_cast<size_t>(ends.shape[0] - 1);
     }
-    DeviceMasks(const py::handle& counts, const py::handle& offsets, const py::array_t<int64_t, py::array::c_style>& sizes)
+    DeviceMasks(const py::handle& counts, const py::handle& offsets,
+                const py::array_t<int64_t, py::array::c_style>& sizes)
         : DeviceMasks(counts, offsets) {
         require(sizes.ndim() == 2 && sizes.shape(1) == 2 && static_cast<size_t>(sizes.shape(0)) == rles.n,
                 "sizes must have shape (N, 2), N being the number of masks");

@@ -17,6 +17,7 @@ void register_device(py::module_& m) {
         return found;
     });
 #ifdef MASKMILL_CUDA_EMULATED
+    m.def("waits", waits);
     m.def("set_library", [](const std::string& name) { library_name() = name; }, py::arg("name"));
 #endif
     m.def("runtime_version", runtime_version);

@@ -7,7 +7,9 @@ namespace maskmill::cuda {
 
 void register_device(pybind11::module_& m);
 void register_hamming(pybind11::module_& m);
+void register_overlap(pybind11::module_& m);
 void register_patches(pybind11::module_& m);
 void register_rle(pybind11::module_& m);
+void register_setops(pybind11::module_& m);
 
 }  // namespace maskmill::cuda

@@ -1,3 +1,4 @@
+#include "bindings/arrays.hpp"
 #include "bindings/cuda_arrays.hpp"
 #include "bindings/cuda_register.hpp"
 #include "kernels/rle.hpp"
@@ -35,7 +36,8 @@ py::tuple encode(const py::object& images) {
     return arrays.arrays(runs, static_cast<size_t>(stack.n));
 }
 
-void decode(const py::object& counts, const py::object& offsets, HostSizes sizes, const py::object& out, uint8_t value) {
+void decode(const py::object& counts, const py::object& offsets, HostSizes sizes, const py::object& out,
+            uint8_t value) {
     DeviceMasks masks(counts, offsets, sizes);
     const View view = view_of(out, "out");
     require(!view.read_only, "out must be writeable");
@@ -74,6 +76,65 @@ py::object bbox(const py::object& counts, const py::object& offsets, HostSizes s
     return arrays.array(found, {static_cast<int64_t>(masks.rles.n), 4});
 }
 
+void check_masks(const py::object& counts, const py::object& offsets, HostSizes sizes) {
+    DeviceMasks masks(counts, offsets, sizes);
+    Arrays arrays;
+    launched(arrays, [&](Queue& queue) { rle_check(masks.on_device(queue), masks.total, queue); });
+}
+
+py::tuple normalize(const py::object& counts, const py::object& offsets, HostSizes sizes) {
+    DeviceMasks masks(counts, offsets, sizes);
+    Arrays arrays;
+    const Runs runs =
+        launched(arrays, [&](Queue& queue) { return rle_normalize(masks.on_device(queue), masks.total, queue); });
+    return arrays.arrays(runs, masks.rles.n);
+}
+
+py::tuple from_labels(const py::object& labels) {
+    const View view = view_of(labels, "labels");
+    const auto stack = stack_of<ImageStack>(view);
+    require(stack.n == 1, "labels must be one image");
+    Arrays arrays;
+    const LabelMasks out =
+        launched(arrays, [&](Queue& queue) { return rle_from_labels(stack, view.kind == 'i', queue); });
+    const py::tuple runs = arrays.arrays(out.runs, out.n);
+    return py::make_tuple(runs[0], runs[1], arrays.array(out.values, {static_cast<int64_t>(out.n)}));
+}
+
+// Values are on the host, as sizes are.
+void to_labels(const py::object& counts, const py::object& offsets, HostSizes sizes, const Array<int64_t>& values,
+               const py::object& out) {
+    DeviceMasks masks(counts, offsets, sizes);
+    const View view = view_of(out, "out");
+    require(!view.read_only, "out must be writeable");
+    const auto stack = stack_of<OutputStack>(view);
+    require(stack.n == 1, "out must be one image");
+    require(values.size() == static_cast<py::ssize_t>(masks.rles.n), "values must have one element per mask");
+    Arrays arrays;
+    launched(arrays,
+             [&](Queue& queue) { rle_to_labels(masks.on_device(queue), masks.total, values.data(), stack, queue); });
+}
+
+// Strings are on the host.
+py::tuple to_string(const py::object& counts, const py::object& offsets) {
+    const DeviceMasks masks(counts, offsets);
+    Arrays arrays;
+    maskmill::Ragged<char> text =
+        launched(arrays, [&](Queue& queue) { return rle_to_string(masks.rles, masks.total, queue); });
+    Buffer<uint8_t> bytes;
+    bytes.append(reinterpret_cast<const uint8_t*>(text.values.data()), text.values.size());
+    return py::make_tuple(to_numpy(std::move(bytes)), to_numpy(std::move(text.offsets)));
+}
+
+py::tuple from_string(const Array<uint8_t>& chars, const Array<int64_t>& offsets) {
+    const size_t n = checked_items(offsets, chars.size());
+    Arrays arrays;
+    const Runs runs = launched(arrays, [&](Queue& queue) {
+        return rle_from_string(reinterpret_cast<const char*>(chars.data()), offsets.data(), n, queue);
+    });
+    return arrays.arrays(runs, n);
+}
+
 }  // namespace
 
 void register_rle(py::module_& m) {
@@ -82,6 +143,13 @@ void register_rle(py::module_& m) {
           py::arg("value") = 1);
     m.def("rle_area", area, py::arg("counts"), py::arg("offsets"));
     m.def("rle_bbox", bbox, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert());
+    m.def("rle_check", check_masks, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert());
+    m.def("rle_normalize", normalize, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert());
+    m.def("rle_from_labels", from_labels, py::arg("labels"));
+    m.def("rle_to_labels", to_labels, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert(),
+          exact("values"), py::arg("out"));
+    m.def("rle_to_string", to_string, py::arg("counts"), py::arg("offsets"));
+    m.def("rle_from_string", from_string, exact("chars"), exact("offsets"));
 }
 
 }  // namespace maskmill::cuda

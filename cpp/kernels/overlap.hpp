@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -53,5 +54,19 @@ void overlap_iou_cells(const MaskSource& a, const MaskSource& b, const uint8_t* 
 
 // keep[i] = 1 unless the IoU with a kept mask before it is above the threshold.
 void overlap_nms(const Rles& masks, double threshold, uint8_t* keep);
+
+// The twins on a GPU: all pointers are the device's. Each waits once, to learn of faults. Sizes must be equal.
+namespace cuda {
+
+// Masks, and how many runs they have.
+struct Side {
+    Rles masks;
+    int64_t total;
+};
+void overlap_iou(const Side& a, const Side& b, const uint8_t* iscrowd, double* out, Queue& queue);
+void overlap_intersection(const Side& a, const Side& b, uint64_t* out, Queue& queue);
+void overlap_nms(const Side& masks, double threshold, uint8_t* keep, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

@@ -1,129 +1,11 @@
 #include "kernels/rle.hpp"
 #include "kernels/rle_device.inl"
+#include "support/cuda_combine.cuh"
+#include "support/cuda_runs.cuh"
 #include "support/runs.hpp"
 
 namespace maskmill::cuda {
 namespace {
-
-constexpr unsigned kWarpsPerBlock = kThreads / 32;
-
-// Where run j of all masks ends, counted from the first pixel of the first mask: ends[j], and 0 before them.
-const uint64_t* ends_of(const Rles& masks, int64_t total, Queue& queue) {
-    uint64_t* const ends = queue.take<uint64_t>(static_cast<size_t>(total) + 1);
-    const uint32_t* const counts = masks.counts;
-    scan(queue, static_cast<size_t>(total), ends, [=] __device__(size_t j) { return uint64_t{counts[j]}; });
-    return ends;
-}
-
-// A mask's runs: positions relative to `base`.
-struct MaskRuns {
-    int64_t begin, last;
-    uint64_t base;
-};
-MASKMILL_HD MaskRuns runs_of(const int64_t* offsets, const uint64_t* ends, size_t i) {
-    return {offsets[i], offsets[i + 1], ends[offsets[i]]};
-}
-
-enum FaultKind : unsigned { kOffsets = 1, kSum = 2 };
-
-// Notes offsets that lead out of the counts, on which nothing else may rely.
-void check_offsets(const Rles& masks, int64_t total, const Faults& faults, Queue& queue) {
-    const int64_t* const offsets = masks.offsets;
-    FaultWord* const word = faults.word();
-    for_each(queue, masks.n, [=] __device__(size_t i) {
-        if (offsets[i] < 0 || offsets[i] > offsets[i + 1] || offsets[i + 1] > total) note_fault(word, kOffsets, i);
-    });
-}
-
-// Notes masks whose runs do not sum to their pixels.
-void check_sums(const Rles& masks, const uint64_t* ends, const Faults& faults, Queue& queue) {
-    const int64_t* const offsets = masks.offsets;
-    const int64_t* const sizes = masks.sizes;
-    FaultWord* const word = faults.word();
-    for_each(queue, masks.n, [=] __device__(size_t i) {
-        if (*word < fault_code(kSum, 0)) return;
-        const uint64_t sum = ends[offsets[i + 1]] - ends[offsets[i]];
-        if (sum != static_cast<uint64_t>(sizes[2 * i]) * static_cast<uint64_t>(sizes[2 * i + 1])) {
-            note_fault(word, kSum, i);
-        }
-    });
-}
-
-// Raises what the kernels found. Waits for the stream.
-void raise(const Faults& faults, const Rles& masks, const uint64_t* ends, Queue& queue) {
-    const Fault fault = faults.lowest(queue);
-    if (fault.kind == kOffsets) {
-        throw std::invalid_argument("offsets must rise from 0 or more to the number of values or less");
-    }
-    if (fault.kind != kSum) return;
-    const int64_t begin = read(masks.offsets + fault.item, queue), end = read(masks.offsets + fault.item + 1, queue);
-    const uint64_t sum = read(ends + end, queue) - read(ends + begin, queue);
-    const int64_t height = read(masks.sizes + 2 * fault.item, queue), width = read(masks.sizes + 2 * fault.item + 1, queue);
-    fail_mask(fault.item, "runs sum to " + std::to_string(sum) + ", image has " +
-                              std::to_string(static_cast<uint64_t>(height) * static_cast<uint64_t>(width)) + " pixels");
-}
-
-__global__ void __launch_bounds__(kThreads)
-    area_kernel(const uint32_t* counts, const int64_t* offsets, size_t n, unsigned long long* area,
-                const FaultWord* fault) {
-    const size_t i = static_cast<size_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32;
-    if (i >= n || *fault < fault_code(kSum, 0)) return;
-    unsigned long long sum = 0;
-    for (int64_t j = offsets[i] + 1 + 2 * static_cast<int64_t>(threadIdx.x % 32); j < offsets[i + 1]; j += 64) {
-        sum += counts[j];
-    }
-    for (int by = 16; by > 0; by /= 2) sum += __shfl_down_sync(~0u, sum, static_cast<unsigned>(by));
-    if (threadIdx.x % 32 == 0) area[i] = sum;
-}
-
-__global__ void __launch_bounds__(kThreads)
-    bbox_kernel(const uint64_t* ends, const int64_t* offsets, const int64_t* sizes, size_t n, double* boxes,
-                const FaultWord* fault) {
-    const size_t i = static_cast<size_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / 32;
-    if (i >= n || *fault <= fault_code(kSum, i)) return;
-    const MaskRuns runs = runs_of(offsets, ends, i);
-    const uint64_t height = static_cast<uint64_t>(sizes[2 * i]);
-    Box box{~0ull, 0, ~0ull, 0};
-    for (int64_t j = runs.begin + 1 + 2 * static_cast<int64_t>(threadIdx.x % 32); j < runs.last; j += 64) {
-        const uint64_t begin = ends[j] - runs.base, end = ends[j + 1] - runs.base;
-        if (begin == end) continue;
-        const Box run = box_of_run(begin, end, height);
-        box.x0 = run.x0 < box.x0 ? run.x0 : box.x0;
-        box.x1 = run.x1 > box.x1 ? run.x1 : box.x1;
-        box.y0 = run.y0 < box.y0 ? run.y0 : box.y0;
-        box.y1 = run.y1 > box.y1 ? run.y1 : box.y1;
-    }
-    for (int by = 16; by > 0; by /= 2) {
-        const unsigned step = static_cast<unsigned>(by);
-        const Box other{__shfl_down_sync(~0u, box.x0, step), __shfl_down_sync(~0u, box.x1, step),
-                        __shfl_down_sync(~0u, box.y0, step), __shfl_down_sync(~0u, box.y1, step)};
-        box.x0 = other.x0 < box.x0 ? other.x0 : box.x0;
-        box.x1 = other.x1 > box.x1 ? other.x1 : box.x1;
-        box.y0 = other.y0 < box.y0 ? other.y0 : box.y0;
-        box.y1 = other.y1 > box.y1 ? other.y1 : box.y1;
-    }
-    if (threadIdx.x % 32 != 0) return;
-    if (box.x1 == 0) box = {0, 0, 0, 0};
-    boxes[4 * i] = static_cast<double>(box.x0);
-    boxes[4 * i + 1] = static_cast<double>(box.y0);
-    boxes[4 * i + 2] = static_cast<double>(box.x1 - box.x0);
-    boxes[4 * i + 3] = static_cast<double>(box.y1 - box.y0);
-}
-
-// The image that a word of bits is of, and where: words lie [image][word of the column][column], so that neighbouring
-// threads, which look at neighbouring columns, read and write neighbouring memory.
-struct Place {
-    int64_t image, word, column;
-};
-MASKMILL_HD Place place_of(size_t i, int64_t columns, int64_t words) {
-    const int64_t at = static_cast<int64_t>(i);
-    return {at / columns / words, at / columns % words, at % columns};
-}
-
-MASKMILL_HD int rows_of_word(int64_t height, int64_t word) {
-    const int64_t left = height - word * kWordRows;
-    return left < kWordRows ? static_cast<int>(left) : kWordRows;
-}
 
 template <class T>
 MASKMILL_HD bool is_set(const ImageStack& s, int64_t image, int64_t y, int64_t x) {
@@ -159,8 +41,7 @@ void words_of_quads(const ImageStack& s, int64_t words, uint64_t* bits, uint8_t*
     for_each(queue, static_cast<size_t>(s.n * words * quads), [=] __device__(size_t i) {
         const Place at = place_of(i, quads, words);
         const int rows = rows_of_word(s.height, at.word);
-        const uint8_t* const pixels =
-            s.data + at.image * s.step_n + at.word * kWordRows * s.step_y + at.column * 4;
+        const uint8_t* const pixels = s.data + at.image * s.step_n + at.word * kWordRows * s.step_y + at.column * 4;
         uint64_t word[4] = {0, 0, 0, 0};
         for (int eight = 0; eight < rows; eight += 8) {
             uint32_t block = 0;  // byte c: eight rows of column c
@@ -175,9 +56,10 @@ void words_of_quads(const ImageStack& s, int64_t words, uint64_t* bits, uint8_t*
 #pragma unroll
             for (int c = 0; c < 4; ++c) word[c] |= uint64_t{block >> (8 * c) & 0xff} << eight;
         }
-        const size_t first = (static_cast<size_t>(at.image) * static_cast<size_t>(words) + static_cast<size_t>(at.word)) *
-                                 static_cast<size_t>(s.width) +
-                             static_cast<size_t>(at.column) * 4;
+        const size_t first =
+            (static_cast<size_t>(at.image) * static_cast<size_t>(words) + static_cast<size_t>(at.word)) *
+                static_cast<size_t>(s.width) +
+            static_cast<size_t>(at.column) * 4;
 #pragma unroll
         for (int c = 0; c < 4; ++c) {
             const uint64_t above = is_above_set<uint8_t>(s, at.image, at.word * kWordRows, at.column * 4 + c);
@@ -204,8 +86,7 @@ void find_words(const ImageStack& s, int64_t words, uint64_t* bits, uint8_t* cha
 void rle_area(const Rles& masks, int64_t total, uint64_t* area, Queue& queue) {
     const Faults faults(queue);
     check_offsets(masks, total, faults, queue);
-    launch(area_kernel, dim3(blocks_for(masks.n, kWarpsPerBlock)), dim3(kThreads), 0, queue, masks.counts, masks.offsets,
-           masks.n, reinterpret_cast<unsigned long long*>(area), faults.word());
+    areas_of(masks, area, faults, queue);
     raise(faults, masks, nullptr, queue);
 }
 
@@ -214,9 +95,35 @@ void rle_bbox(const Rles& masks, int64_t total, double* boxes, Queue& queue) {
     check_offsets(masks, total, faults, queue);
     const uint64_t* const ends = ends_of(masks, total, queue);
     check_sums(masks, ends, faults, queue);
-    launch(bbox_kernel, dim3(blocks_for(masks.n, kWarpsPerBlock)), dim3(kThreads), 0, queue, ends, masks.offsets,
-           masks.sizes, masks.n, boxes, faults.word());
+    boxes_of(masks, ends, boxes, faults, queue);
     raise(faults, masks, ends, queue);
+}
+
+void rle_check(const Rles& masks, int64_t total, Queue& queue) {
+    const Faults faults(queue);
+    check_offsets(masks, total, faults, queue);
+    check_sums(masks, ends_of(masks, total, queue), faults, queue);
+    const uint32_t* const counts = masks.counts;
+    const int64_t* const offsets = masks.offsets;
+    FaultWord* const word = faults.word();
+    const Owners owners{offsets, masks.n, word};
+    for_each(queue, masks.n, [=] __device__(size_t i) {
+        if (*word >= fault_code(kSum, 0) && offsets[i] == offsets[i + 1]) note_fault(word, kOther, i);
+    });
+    for_each(queue, static_cast<size_t>(total), [=] __device__(size_t j) {
+        if (counts[j] != 0) return;
+        const int64_t first = owners.first_of(j);
+        if (first >= 0 && static_cast<int64_t>(j) > first) note_fault(word, kOther, j);
+    });
+    const Fault fault = faults.lowest(queue);
+    if (fault.kind != 0) retell(fault, [&] { maskmill::rle_check(HostMasks(masks, total, queue).rles()); });
+}
+
+Runs rle_normalize(const Rles& masks, int64_t total, Queue& queue) {
+    const Combined out =
+        combine({.a = masks, .a_total = total, .groups = masks.n, .sizes = masks.sizes}, {0b1010, Others::any}, queue);
+    if (out.fault.kind != 0) retell(out.fault, [&] { maskmill::rle_normalize(HostMasks(masks, total, queue).rles()); });
+    return out.runs;
 }
 
 Runs rle_encode(const ImageStack& s, Queue& queue) {
@@ -293,7 +200,8 @@ void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_
         // ends[j + 1] is where run j ends: ends[0] is 0.
         const int64_t run = run_at(ends + 1, runs.begin, runs.last, first);
         const uint64_t bits = bits_of_runs(ends + 1, runs.begin, runs.last, run, first, rows);
-        uint8_t* pixel = stack.data + at.image * stack.step_n + at.word * kWordRows * stack.step_y + at.column * stack.step_x;
+        uint8_t* pixel =
+            stack.data + at.image * stack.step_n + at.word * kWordRows * stack.step_y + at.column * stack.step_x;
         for (int row = 0; row < rows; ++row, pixel += stack.step_y) *pixel = bits >> row & 1 ? value : uint8_t{0};
     });
     raise(faults, masks, ends, queue);

@@ -69,14 +69,32 @@ void rle_check(const Rles& masks);
 // The same pixels with zero runs merged away; throws like rle_check when the runs do not sum to the pixels.
 Runs rle_normalize(const Rles& masks);
 
-// The twins on a GPU: all pointers are the device's. `total` is the number of runs, which only the caller knows without
-// waiting. Each waits for the stream once, to learn of faults and how many runs it has made.
+// The twins on a GPU: all pointers are the device's, unless said otherwise. `total` is the number of runs, which only the
+// caller knows without waiting. Each waits for the stream once, to learn of faults and how many runs it has made; those
+// that wait more often say so.
 namespace cuda {
 
 Runs rle_encode(const ImageStack& images, Queue& queue);
 void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_t value, Queue& queue);
 void rle_area(const Rles& masks, int64_t total, uint64_t* area, Queue& queue);
 void rle_bbox(const Rles& masks, int64_t total, double* boxes, Queue& queue);
+void rle_check(const Rles& masks, int64_t total, Queue& queue);
+Runs rle_normalize(const Rles& masks, int64_t total, Queue& queue);
+
+struct LabelMasks {
+    Runs runs;
+    int64_t* values;  // as many as there are masks
+    size_t n;
+};
+// Waits twice: for the number of stretches of one label, and for those of masks and runs.
+LabelMasks rle_from_labels(const ImageStack& labels, bool is_signed, Queue& queue);
+// `values` are the host's.
+void rle_to_labels(const Rles& masks, int64_t total, const int64_t* values, const OutputStack& out, Queue& queue);
+
+// Only strings travel: to the host, in one piece unless codes are uncommonly long (more than 3 characters a run, with 16
+// a mask to spare); and from it.
+maskmill::Ragged<char> rle_to_string(const Rles& masks, int64_t total, Queue& queue);
+Runs rle_from_string(const char* chars, const int64_t* offsets, size_t n, Queue& queue);
 
 }  // namespace cuda
 

@@ -17,22 +17,10 @@ MASKMILL_HD uint64_t changes_of(uint64_t bits, uint64_t above, int rows) {
     return rows == kWordRows ? changed : changed & ((uint64_t{1} << rows) - 1);
 }
 
-// The first of the runs [first, last) that ends behind position `at`; `ends` rise. `last` if there is none.
-MASKMILL_HD int64_t run_at(const uint64_t* ends, int64_t first, int64_t last, uint64_t at) {
-    while (first < last) {
-        const int64_t middle = first + (last - first) / 2;
-        if (ends[middle] > at) {
-            last = middle;
-        } else {
-            first = middle + 1;
-        }
-    }
-    return first;
-}
-
 // The pixels [at, at + rows) of a mask as bits. ends[j] is where run j ends, run `begin` being the mask's first
 // (background); run is run_at(at).
-MASKMILL_HD uint64_t bits_of_runs(const uint64_t* ends, int64_t begin, int64_t last, int64_t run, uint64_t at, int rows) {
+MASKMILL_HD uint64_t bits_of_runs(const uint64_t* ends, int64_t begin, int64_t last, int64_t run, uint64_t at,
+                                  int rows) {
     uint64_t bits = 0;
     int row = 0;
     while (row < rows && run < last) {
@@ -48,17 +36,51 @@ MASKMILL_HD uint64_t bits_of_runs(const uint64_t* ends, int64_t begin, int64_t l
     return bits;
 }
 
-// What foreground from `begin` to `end` (positions in column order, begin < end) adds to a box.
-struct Box {
-    unsigned long long x0, x1, y0, y1;
+// The image that a word of bits is of, and where: words lie [image][word of the column][column], so that neighbouring
+// threads, which look at neighbouring columns, read and write neighbouring memory.
+struct Place {
+    int64_t image, word, column;
 };
-MASKMILL_HD Box box_of_run(uint64_t begin, uint64_t end, uint64_t height) {
-    Box box{begin / height, (end - 1) / height + 1, 0, height};
-    if (box.x1 - box.x0 == 1) {
-        box.y0 = begin - box.x0 * height;
-        box.y1 = box.y0 + (end - begin);
+MASKMILL_HD Place place_of(size_t i, int64_t columns, int64_t words) {
+    const int64_t at = static_cast<int64_t>(i);
+    return {at / columns / words, at / columns % words, at % columns};
+}
+
+MASKMILL_HD int rows_of_word(int64_t height, int64_t word) {
+    const int64_t left = height - word * kWordRows;
+    return left < kWordRows ? static_cast<int>(left) : kWordRows;
+}
+
+// COCO's string code of a number: five bits a character, bit 32 for "more follows", the sign that of the last group. A
+// difference of two counts has 33 bits.
+constexpr int kMaxCodeChars = 7;
+
+MASKMILL_HD int code_length(int64_t x) {
+    for (int length = 1;; ++length) {
+        const bool negative = (x & 0x10) != 0;
+        x >>= 5;
+        if (x == (negative ? -1 : 0)) return length;
     }
-    return box;
+}
+
+MASKMILL_HD void write_code(int64_t x, char* to) {
+    for (bool more = true; more; ++to) {
+        const auto group = static_cast<int>(x & 0x1f);
+        x >>= 5;
+        more = x != ((group & 0x10) != 0 ? -1 : 0);
+        *to = static_cast<char>(48 + (more ? group | 0x20 : group));
+    }
+}
+
+// Of up to 8 characters.
+MASKMILL_HD int64_t read_code(const char* chars, const char* end) {
+    uint64_t x = 0;
+    int shift = 0;
+    for (; chars < end; ++chars, shift += 5) {
+        x |= uint64_t{(static_cast<unsigned char>(*chars) - 48u) & 0x1fu} << shift;
+    }
+    if (shift > 0 && (x >> (shift - 1) & 1) != 0) x |= ~uint64_t{0} << shift;
+    return static_cast<int64_t>(x);
 }
 
 }  // namespace maskmill::cuda

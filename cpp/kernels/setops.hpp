@@ -8,6 +8,7 @@
 #pragma once
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -20,5 +21,15 @@ Runs setops_merge(const Rles& masks, const int64_t* groups, size_t group_count, 
 Runs setops_pairs(const Rles& a, const Rles& b, unsigned table);
 
 Runs setops_complement(const Rles& masks);
+
+// The twins on a GPU: masks are the device's, groups the host's. `total`: how many runs there are. Each waits once.
+namespace cuda {
+
+Runs setops_merge(const Rles& masks, int64_t total, const int64_t* groups, size_t group_count,
+                  const int64_t* group_sizes, GroupOp op, Queue& queue);
+Runs setops_pairs(const Rles& a, int64_t a_total, const Rles& b, int64_t b_total, unsigned table, Queue& queue);
+Runs setops_complement(const Rles& masks, int64_t total, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

@@ -43,7 +43,10 @@ inline unsigned blocks_for(size_t n, size_t per_block) {
 
 #ifdef MASKMILL_CUDA_EMULATED
 
-inline void copy_to_host(void* to, const void* from, size_t bytes, Queue&) { std::memcpy(to, from, bytes); }
+inline void copy_to_host(void* to, const void* from, size_t bytes, Queue&) {
+    ++emulated::waits;
+    std::memcpy(to, from, bytes);
+}
 inline void copy_to_device(void* to, const void* from, size_t bytes, Queue&) { std::memcpy(to, from, bytes); }
 inline void fill_bytes(void* to, int value, size_t bytes, Queue&) { std::memset(to, value, bytes); }
 
@@ -69,6 +72,16 @@ void scan(Queue&, size_t n, T* out, Of of) {
         sum = static_cast<T>(sum + next);
     }
     out[n] = sum;
+}
+
+// The sum over all lanes of a warp, to each of them.
+template <class T>
+T warp_sum(T value) {
+    return emulated::exchange(value, [](auto at) {
+        T sum = 0;
+        for (size_t lane = 0; lane < emulated::kWarp; ++lane) sum = static_cast<T>(sum + at(lane));
+        return sum;
+    });
 }
 
 #define MASKMILL_DYNAMIC_SHARED(T, name) T* const name = static_cast<T*>(maskmill::cuda::emulated::dynamic_shared())
@@ -113,8 +126,8 @@ __global__ void __launch_bounds__(kThreads) for_each_kernel(size_t n, Body body)
 template <class Body>
 void for_each(Queue& queue, size_t n, Body body) {
     const size_t blocks = (n + kThreads - 1) / kThreads;
-    launch(for_each_kernel<Body>, dim3(static_cast<unsigned>(blocks < (1u << 20) ? blocks : 1u << 20)), dim3(kThreads), 0,
-           queue, n, body);
+    launch(for_each_kernel<Body>, dim3(static_cast<unsigned>(blocks < (1u << 20) ? blocks : 1u << 20)), dim3(kThreads),
+           0, queue, n, body);
 }
 
 template <class T, class Of>
@@ -135,8 +148,15 @@ void scan(Queue& queue, size_t n, T* out, Of of) {
     check(cub::DeviceScan::InclusiveSum(scratch, bytes, terms, out + 1, static_cast<int64_t>(n), stream_of(queue)));
 }
 
-#define MASKMILL_DYNAMIC_SHARED(T, name)                                  \
-    extern __shared__ __align__(256) unsigned char name##_bytes[];        \
+// The sum over all lanes of a warp, to each of them.
+template <class T>
+__device__ __forceinline__ T warp_sum(T value) {
+    for (int by = 16; by > 0; by /= 2) value += __shfl_xor_sync(~0u, value, by);
+    return value;
+}
+
+#define MASKMILL_DYNAMIC_SHARED(T, name)                           \
+    extern __shared__ __align__(256) unsigned char name##_bytes[]; \
     T* const name = reinterpret_cast<T*>(name##_bytes)
 
 #endif
@@ -164,19 +184,41 @@ struct Fault {
     uint64_t item;
 };
 
+inline Fault fault_of(FaultWord code) {
+    if (code == ~FaultWord{0}) return {0, 0};
+    return {static_cast<unsigned>(code >> 56), code & ((FaultWord{1} << 56) - 1)};
+}
+
 class Faults {
   public:
-    explicit Faults(Queue& queue) : word_(queue.take<FaultWord>(1)) { fill_bytes(word_, 0xff, sizeof(*word_), queue); }
+    explicit Faults(Queue& queue) : Faults(queue.take<FaultWord>(1), queue) {}
+    // The word is behind a number that the host reads, too.
+    Faults(FaultWord* word, Queue& queue) : word_(word) { fill_bytes(word_, 0xff, sizeof(*word_), queue); }
     FaultWord* word() const { return word_; }
     // Waits for the stream.
-    Fault lowest(Queue& queue) const {
-        const FaultWord code = read(word_, queue);
-        if (code == ~FaultWord{0}) return {0, 0};
-        return {static_cast<unsigned>(code >> 56), code & ((FaultWord{1} << 56) - 1)};
-    }
+    Fault lowest(Queue& queue) const { return fault_of(read(word_, queue)); }
 
   private:
     FaultWord* word_;
+};
+
+// The sums of a scan of n, whose last is how many there are, and behind it a fault word: the host reads both at once.
+struct Sums {
+    Sums(size_t n, Queue& queue)
+        : before(queue.take<int64_t>(n + 2)), faults(reinterpret_cast<FaultWord*>(before + n + 1), queue), n_(n) {}
+
+    struct Found {
+        int64_t total;
+        FaultWord fault;
+    };
+    // Waits for the stream.
+    Found found(Queue& queue) const { return read(reinterpret_cast<const Found*>(before + n_), queue); }
+
+    int64_t* before;
+    Faults faults;
+
+  private:
+    size_t n_;
 };
 
 }  // namespace maskmill::cuda

@@ -8,6 +8,7 @@ namespace maskmill::cuda {
 
 std::vector<Device> devices() { return {{"emulated on the host", 0, 0, 0}}; }
 int runtime_version() { return 0; }
+uint64_t waits() { return emulated::waits; }
 int driver_version() { return 0; }
 
 #else
@@ -42,6 +43,10 @@ int driver_version() {
 }
 
 #endif
+
+void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue) {
+    if (bytes > 0) copy_to_device(to, from, bytes, queue);
+}
 
 void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue) {
     if (n > 0) copy_to_device(to, from, 2 * n * sizeof(int64_t), queue);

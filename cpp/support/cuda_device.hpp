@@ -21,6 +21,12 @@ std::vector<Device> devices();
 int runtime_version();
 int driver_version();
 
+#ifdef MASKMILL_CUDA_EMULATED
+// How often the host has waited for the device.
+uint64_t waits();
+#endif
+
+void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue);
 void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);
 
 }  // namespace maskmill::cuda
