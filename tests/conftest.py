@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+import fake_cupy
 from maskmill import _backend
 
 # A job in the background ignores Ctrl-C, and so would the programs that tests start and interrupt.
@@ -34,6 +35,8 @@ class Emulated:
     """The kernels for GPUs as the host runs them, on NumPy's arrays. Tests of others are skipped."""
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("hypothesis") or name.endswith("_example"):  # what hypothesis asks an argument for
+            raise AttributeError(name)
         module = pytest.importorskip("maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED")
         if not hasattr(module, name):
             pytest.skip(f"{name} has no twin on the GPU")
@@ -60,6 +63,18 @@ def kernels(request: pytest.FixtureRequest):
     if reason is not None:
         pytest.skip(reason)
     return _backend.kernels(request.param)
+
+
+@pytest.fixture(params=["emulated", "cuda"])
+def cupy(request: pytest.FixtureRequest) -> Any:
+    """CuPy where there is a GPU; and everywhere what tests take for it."""
+    if request.param == "cuda":
+        if _backend.why_missing("cuda") is not None:
+            pytest.skip("no CUDA device")
+        yield pytest.importorskip("cupy")
+    else:
+        with fake_cupy.pretended() as module:
+            yield module
 
 
 @pytest.fixture

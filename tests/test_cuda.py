@@ -7,22 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import fake_cupy
 import maskmill
 from conftest import random_masks
 from maskmill import Masks, _backend, hamming, patches, rle
-
-
-@pytest.fixture(params=["emulated", "cuda"])
-def cupy(request: pytest.FixtureRequest) -> Any:
-    """CuPy where there is a GPU; and everywhere what tests take for it."""
-    if request.param == "cuda":
-        if _backend.why_missing("cuda") is not None:
-            pytest.skip("no CUDA device")
-        yield pytest.importorskip("cupy")
-    else:
-        with fake_cupy.pretended() as module:
-            yield module
 
 
 def test_masks_on_a_gpu_equal_those_on_the_host(cupy, rng):

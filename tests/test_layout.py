@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs a checkout with 
 KERNELS = sorted(path.stem for path in (CPP / "kernels").glob("*.hpp"))
 
 CUDA_LATER = "the CUDA module is work of its own, on the same contracts"
-ON_GPU = {"hamming", "patches", "rle"}
+ON_GPU = {"hamming", "overlap", "patches", "rle", "setops"}
 MISSING = {
     "cuda": {
         **dict.fromkeys(set(KERNELS) - ON_GPU, CUDA_LATER),

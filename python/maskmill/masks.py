@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from maskmill import (
     vectorize,
 )
 from maskmill import polygons as polygons_
-from maskmill._device import is_on_gpu, to_gpu, to_host
+from maskmill._device import is_on_gpu, library, to_gpu, to_host
 from maskmill.polygons import Polygons
 
 if TYPE_CHECKING:
@@ -32,6 +33,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Masks"]
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+
+
+def _ends(bounds: NDArray[np.int64]) -> tuple[int, int]:
+    """The first and the last, wherever they are."""
+    few = to_host(bounds[:: max(len(bounds) - 1, 1)]).tolist()
+    return few[0], few[-1]
+
+
+def _check_one_device(*masks: Masks) -> None:
+    if len({part.device for part in masks}) > 1:
+        raise ValueError("masks must be on one device; masks.to('cpu') and masks.to('cuda') move them")
 
 
 class Masks:
@@ -76,8 +93,9 @@ class Masks:
     def __init__(self, counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike) -> None:
         runs, bounds, size = _check.masks(counts, offsets, sizes)
         rle.check(runs, bounds, size)
-        if bounds[0] or bounds[-1] != len(runs):
-            runs, bounds = runs[bounds[0] : bounds[-1]], bounds - bounds[0]
+        first, last = _ends(bounds)
+        if first or last != len(runs):
+            runs, bounds = runs[first:last], bounds - first
         # Views: the caller's own arrays stay writeable.
         self._set(runs.view(), bounds.view(), size.view())
 
@@ -112,8 +130,7 @@ class Masks:
 
         Methods of masks on a GPU compute there and give CuPy arrays. Those without a twin there say so.
         """
-        if device not in ("cpu", "cuda"):
-            raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+        _check_device(device)
         if device == self.device:
             return self
         move = to_gpu if device == "cuda" else to_host
@@ -151,10 +168,13 @@ class Masks:
         return cls._of(counts, offsets, size.copy())
 
     @classmethod
-    def from_coco(cls, rles: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Masks:
+    def from_coco(
+        cls, rles: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, device: str = "cpu"
+    ) -> Masks:
         """From COCO RLEs, ``{"size": [h, w], "counts": bytes, str or list of int}``, one or many.
 
-        Zero runs behind the first are merged away; anything else that is wrong raises.
+        Zero runs behind the first are merged away; anything else that is wrong raises. With device="cuda" strings are
+        sent to the GPU and read there.
 
         Raises
         ------
@@ -182,13 +202,16 @@ class Masks:
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"mask {i}: {error}") from None
                 strings.append(b"")
-        counts, offsets = rle.from_strings(strings)
+        _check_device(device)
+        counts, offsets = rle.from_strings(strings, backend=None if plain or device == "cpu" else "cuda")
         if plain:
             parts = [counts[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
             for i, own in plain:
                 parts[i] = own
             offsets = np.cumsum([0, *map(len, parts)], dtype=np.int64)
             counts = np.concatenate(parts)
+            if device == "cuda":
+                counts, offsets = to_gpu(counts), to_gpu(offsets)
         return cls._of(*rle.normalize(counts, offsets, sizes), sizes)
 
     @classmethod
@@ -197,11 +220,14 @@ class Masks:
         whole = list(parts)
         if not whole:
             return cls.empty()
-        ends = np.cumsum([0, *(len(part.counts) for part in whole)], dtype=np.int64)
-        offsets = [part.offsets[:-1] + end for part, end in zip(whole, ends, strict=False)]
+        _check_one_device(*whole)
+        ends = list(accumulate((len(part.counts) for part in whole), initial=0))
+        # The first offset is 0, and the last of each part is where the next one begins.
+        offsets = [part.offsets[1:] + end for part, end in zip(whole, ends, strict=False)]
+        xp = library(whole[0].counts)
         return cls._of(
-            np.concatenate([part.counts for part in whole]),
-            np.concatenate([*offsets, ends[-1:]]),
+            xp.concatenate(tuple(part.counts for part in whole)),
+            xp.concatenate((whole[0].offsets[:1], *offsets)),
             np.concatenate([part.sizes for part in whole]),
         )
 
@@ -232,7 +258,7 @@ class Masks:
         out : (H, W) integer array, optional
             Painted upon; by default zeros of the smallest unsigned type that holds the values.
         """
-        numbers = np.arange(1, len(self) + 1) if values is None else np.asarray(values)
+        numbers = np.arange(1, len(self) + 1) if values is None else to_host(values)
         if out is None:
             if len(self) == 0:
                 raise ValueError("out must be given when there are no masks: the image size is not known")
@@ -246,11 +272,15 @@ class Masks:
                 if low >= 0
                 else np.result_type(*map(np.min_scalar_type, (low, -1 - high)))
             )
-            out = np.zeros(tuple(self.sizes[0].tolist()), dtype)
+            out = library(self.counts).zeros(tuple(self.sizes[0].tolist()), dtype)
         return rle.to_labels(self.counts, self.offsets, self.sizes, numbers, out)
 
     def to_coco(self, *, text: bool = False) -> list[dict[str, Any]]:
-        """COCO RLEs, ``{"size": [h, w], "counts": bytes}``; str counts with text=True, as JSON needs."""
+        """COCO RLEs, ``{"size": [h, w], "counts": bytes}``; str counts with text=True, as JSON needs.
+
+        Of masks on a GPU only the strings travel, in one transfer: ``Masks.encode(images).to_coco()`` waits twice for
+        the stream, for the number of runs and for the strings.
+        """
         strings = rle.to_strings(self.counts, self.offsets)
         return [
             {"size": size, "counts": string.decode("ascii") if text else string}
@@ -317,13 +347,13 @@ class Masks:
 
         The order is that of falling scores (stable), or as given.
         """
-        order = (
-            np.arange(len(self)) if scores is None else np.argsort(-np.asarray(scores, float), kind="stable")
-        )
+        order: Any = np.arange(len(self))
+        if scores is not None:
+            order = np.argsort(-np.asarray(to_host(scores), float), kind="stable")
         if len(order) != len(self):
             raise ValueError(f"scores must have {len(self)} elements, not {len(order)}")
-        ranked = self[order]
-        kept: NDArray[np.int64] = order[overlap.nms(*ranked._arrays, threshold)]
+        stay = overlap.nms(*self[order]._arrays, threshold)
+        kept: NDArray[np.int64] = library(stay).asarray(order)[stay]
         return kept
 
     def measure(self, *, scale: ArrayLike = 1.0, largest: bool = False) -> dict[str, NDArray[Any]]:
@@ -472,7 +502,7 @@ class Masks:
                 raise IndexError(f"mask {key} of {len(self)}") from None
             return self._slice(start, start + 1)
         else:
-            index = np.asarray(key)
+            index = to_host(key)
             if index.dtype == bool:
                 if index.shape != (len(self),):
                     raise IndexError(f"a boolean index must have shape ({len(self)},), not {index.shape}")
@@ -483,33 +513,48 @@ class Masks:
                 raise IndexError(
                     f"an index must be integers in one dimension, not {index.dtype} in {index.ndim}"
                 )
-        lengths = np.diff(self.offsets)[index]
-        starts = self.offsets[:-1][index]
+        bounds = to_host(self.offsets)
+        lengths = np.diff(bounds)[index]
         offsets = np.zeros(len(lengths) + 1, np.int64)
         np.cumsum(lengths, out=offsets[1:])
         # Position k of the result is k - (its mask's new start) + (its mask's old start).
-        source = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return Masks._of(self.counts[source], offsets, np.ascontiguousarray(self.sizes[index]))
+        shifts = bounds[:-1][index] - offsets[:-1]
+        sizes = np.ascontiguousarray(self.sizes[index])
+        if self.device == "cpu":
+            return Masks._of(self.counts[np.arange(offsets[-1]) + np.repeat(shifts, lengths)], offsets, sizes)
+        xp = library(self.counts)
+        ends, place = xp.asarray(offsets), xp.arange(int(offsets[-1]))
+        owner = xp.searchsorted(ends, place, side="right") - 1
+        return Masks._of(self.counts[place + xp.asarray(shifts)[owner]], ends, sizes)
 
     def __iter__(self) -> Iterator[Masks]:
-        return (self[i] for i in range(len(self)))
+        bounds = to_host(self.offsets).tolist()
+        return (self._part(i, i + 1, *bounds[i : i + 2]) for i in range(len(self)))
 
     def _slice(self, start: int, stop: int) -> Masks:
+        return self._part(start, stop, *_ends(self.offsets[start : stop + 1]))
+
+    def _part(self, start: int, stop: int, first: int, last: int) -> Masks:
+        """Masks start to stop - 1, which are runs first to last - 1."""
         bounds = self.offsets[start : stop + 1]
-        first, last = int(bounds[0]), int(bounds[-1])
         return Masks._of(self.counts[first:last], bounds - first if first else bounds, self.sizes[start:stop])
 
     def equals(self, other: Masks) -> bool:
         """Whether there are as many masks on both sides, with the same sizes and the same pixels."""
-        if len(self) != len(other) or not np.array_equal(self.sizes, other.sizes):
+        _check_one_device(self, other)
+        if len(self.counts) != len(other.counts) or not np.array_equal(self.sizes, other.sizes):
             return False
-        return np.array_equal(self.offsets, other.offsets) and np.array_equal(self.counts, other.counts)
+        if self.device == "cpu":
+            return np.array_equal(self.offsets, other.offsets) and np.array_equal(self.counts, other.counts)
+        same = (self.offsets == other.offsets).all() & (self.counts == other.counts).all()
+        return bool(to_host(same))
 
     def __eq__(self, other: object) -> bool:
         return self.equals(other) if isinstance(other, Masks) else NotImplemented
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Masks._of, (np.array(self.counts), np.array(self.offsets), np.array(self.sizes))
+        array = library(self.counts).array
+        return Masks._of, (array(self.counts), array(self.offsets), np.array(self.sizes))
 
     # Files and frames
 
@@ -517,8 +562,9 @@ class Masks:
         """Write an `.npz` file (uncompressed, so that `load` can map it), by way of a temporary name beside it."""
         from maskmill._files import write_npz, written_whole
 
+        counts, offsets = to_host(self.counts), to_host(self.offsets)
         with written_whole(Path(path)) as file:
-            write_npz(file, {"counts": self.counts, "offsets": self.offsets, "sizes": self.sizes})
+            write_npz(file, {"counts": counts, "offsets": offsets, "sizes": self.sizes})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = False) -> Masks:
@@ -542,7 +588,9 @@ class Masks:
         from maskmill._files import need
 
         pa = need("pyarrow", "arrow")
-        counts = pa.LargeListArray.from_arrays(pa.array(self.offsets), pa.array(self.counts))
+        counts = pa.LargeListArray.from_arrays(
+            pa.array(to_host(self.offsets)), pa.array(to_host(self.counts))
+        )
         columns = [pa.array(self.sizes[:, 0]), pa.array(self.sizes[:, 1]), counts]
         return pa.table(columns, names=["height", "width", "counts"])
 
@@ -604,7 +652,7 @@ class Masks:
             low, high = self.sizes.min(0), self.sizes.max(0)
             size = f"{low[0]} x {low[1]} to {high[0]} x {high[1]} pixels"
         pixels = int((self.sizes[:, 0] * self.sizes[:, 1]).sum())
-        share = 100 * float(self.area.sum()) / pixels if pixels else 0.0
+        share = 100 * float(to_host(self.area).sum()) / pixels if pixels else 0.0
         return f"Masks({count}, {size}, {len(self.counts):,} runs, {share:.3g} % foreground)"
 
     def _repr_png_(self) -> bytes | None:
@@ -612,6 +660,6 @@ class Masks:
         from maskmill._picture import contact_sheet
 
         try:
-            return contact_sheet(self)
+            return contact_sheet(self.to("cpu"))
         except ImportError:
             return None

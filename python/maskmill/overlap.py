@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import as_cupy, is_on_gpu
 
 __all__ = ["intersection", "iou", "nms"]
 
@@ -21,7 +22,8 @@ def iou(
     Parameters
     ----------
     iscrowd : (len(b),) of 0 and 1, optional
-        Where 1, the intersection is divided by the area of `a`, as COCO does for crowds.
+        Where 1, the intersection is divided by the area of `a`, as COCO does for crowds. For masks on a GPU it may be
+        there or on the host.
 
     Returns
     -------
@@ -40,16 +42,19 @@ def iou(
     [[0.333]]
     """
     n = max(np.size(b[1]) - 1, 0)
-    crowd = np.zeros(n, np.uint8) if iscrowd is None else np.ascontiguousarray(iscrowd, dtype=np.uint8)
+    if is_on_gpu(iscrowd):
+        crowd = as_cupy(iscrowd).astype(np.uint8)
+    else:
+        crowd = np.zeros(n, np.uint8) if iscrowd is None else np.ascontiguousarray(iscrowd, dtype=np.uint8)
     if crowd.shape != (n,):
         raise ValueError(f"iscrowd must have shape ({n},), not {crowd.shape}")
-    out: NDArray[np.float64] = _check.on_pairs(kernels(backend).overlap_iou, a, b, crowd)
+    out: NDArray[np.float64] = _check.on_pairs(kernels(backend, a[0], b[0]).overlap_iou, a, b, crowd)
     return out
 
 
 def intersection(a: _Masks, b: _Masks, *, backend: str | None = None) -> NDArray[np.uint64]:
     """Pixels in common of all masks of `a` with all of `b`: (len(a), len(b)) uint64."""
-    out: NDArray[np.uint64] = _check.on_pairs(kernels(backend).overlap_intersection, a, b)
+    out: NDArray[np.uint64] = _check.on_pairs(kernels(backend, a[0], b[0]).overlap_intersection, a, b)
     return out
 
 
@@ -66,6 +71,6 @@ def nms(
     A mask goes when its IoU with one that stayed before it is above `threshold`.
     """
     out: NDArray[np.bool_] = _check.on_masks(
-        kernels(backend).overlap_nms, counts, offsets, sizes, float(threshold)
+        kernels(backend, counts).overlap_nms, counts, offsets, sizes, float(threshold)
     )
     return out

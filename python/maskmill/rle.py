@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._device import as_cupy, cupy, is_on_gpu
+from maskmill._device import as_cupy, is_on_gpu, library, to_host
 
 __all__ = [
     "area",
@@ -109,8 +109,7 @@ def decode(
                 f"masks must be of one size to be decoded together: mask 0 is {tuple(sizes[0].tolist())}, "
                 f"mask {other} is {tuple(sizes[other].tolist())}"
             )
-        empty = cupy().empty if is_on_gpu(counts) else np.empty
-        out = empty((n, w, h), np.uint8).transpose(0, 2, 1)
+        out = library(counts).empty((n, w, h), np.uint8).transpose(0, 2, 1)
     elif out.ndim != 3:
         raise ValueError(f"out must have shape (N, H, W), not {out.shape}")
     if not 0 <= value <= 255:
@@ -126,7 +125,7 @@ def from_labels(
 
     Parameters
     ----------
-    labels : (H, W) array_like of integers, any strides
+    labels : (H, W) array_like of integers, any strides. On a GPU, so are counts, offsets and values.
 
     Returns
     -------
@@ -136,7 +135,7 @@ def from_labels(
     array = _images(labels, "labels")
     if array.ndim != 2:
         raise ValueError(f"labels must be 2-D, not {array.ndim}-D")
-    counts, offsets, values = kernels(backend).rle_from_labels(array)
+    counts, offsets, values = kernels(backend, array).rle_from_labels(array)
     return counts, offsets, _check.same_size(array.shape, len(values)), values
 
 
@@ -149,9 +148,12 @@ def to_labels(
     *,
     backend: str | None = None,
 ) -> NDArray[Any]:
-    """Paint masks into a label image, later ones over earlier ones; pixels of no mask keep what they hold."""
+    """Paint masks into a label image, later ones over earlier ones; pixels of no mask keep what they hold.
+
+    Values on a GPU are read back, since whether they fit must be known first.
+    """
     counts, offsets, sizes = _check.masks(counts, offsets, sizes)
-    numbers = _check.integers(values, _check.INT64, "values")
+    numbers = _check.integers(to_host(values), _check.INT64, "values")
     if numbers.shape != (len(sizes),):
         raise ValueError(f"values must have shape ({len(sizes)},), not {numbers.shape}")
     if out.ndim != 2 or out.dtype.kind not in "ui":
@@ -161,13 +163,13 @@ def to_labels(
         limits = _check.limits(out.dtype)
         if low < limits.min or high > limits.max:
             raise ValueError(f"values must fit {out.dtype}, but reach from {low} to {high}")
-    kernels(backend).rle_to_labels(counts, offsets, sizes, numbers, out)
+    kernels(backend, counts, out).rle_to_labels(counts, offsets, sizes, numbers, out)
     return out
 
 
 def to_strings(counts: ArrayLike, offsets: ArrayLike, *, backend: str | None = None) -> list[bytes]:
-    """COCO's string code of each mask."""
-    chars, ends = _check.on_runs(kernels(backend).rle_to_string, counts, offsets)
+    """COCO's string code of each mask. Of masks on a GPU, only strings travel to the host, in one transfer."""
+    chars, ends = _check.on_runs(kernels(backend, counts).rle_to_string, counts, offsets)
     data = chars.tobytes()
     bounds = ends.tolist()
     return [data[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
@@ -176,7 +178,7 @@ def to_strings(counts: ArrayLike, offsets: ArrayLike, *, backend: str | None = N
 def from_strings(
     strings: Sequence[bytes | str], *, backend: str | None = None
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Counts and offsets of masks in COCO's string code.
+    """Counts and offsets of masks in COCO's string code; on a GPU with backend="cuda".
 
     Raises
     ------
@@ -205,7 +207,7 @@ def bbox(
 
 def check(counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None) -> None:
     """Raise ValueError, naming the mask, unless all masks are canonical: complete, and no zero run but the first."""
-    _check.on_masks(kernels(backend).rle_check, counts, offsets, sizes)
+    _check.on_masks(kernels(backend, counts).rle_check, counts, offsets, sizes)
 
 
 def normalize(
@@ -218,5 +220,5 @@ def normalize(
     ValueError
         If the runs of a mask do not sum to its pixels.
     """
-    runs: _check.Runs = _check.on_masks(kernels(backend).rle_normalize, counts, offsets, sizes)
+    runs: _check.Runs = _check.on_masks(kernels(backend, counts).rle_normalize, counts, offsets, sizes)
     return runs

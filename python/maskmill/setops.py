@@ -28,7 +28,7 @@ def merge(
 
     Parameters
     ----------
-    groups : (G + 1,) integers, rising, from 0 or more to N or less
+    groups : (G + 1,) integers, rising, from 0 or more to N or less; on the host, as sizes are
     group_sizes : one (height, width) or (G, 2); needed since a group may be empty
     op : {"union", "intersection", "xor", "difference"}
         "difference": the first mask of the group without all others.
@@ -39,7 +39,7 @@ def merge(
         If a mask has another size than its group; names the mask.
     """
     starts = _check.integers(groups, _check.INT64, "groups")
-    runs: _check.Runs = kernels(backend).setops_merge(
+    runs: _check.Runs = kernels(backend, counts).setops_merge(
         *_check.masks(counts, offsets, sizes),
         starts,
         _check.sizes(group_sizes, max(len(starts) - 1, 0)),
@@ -69,7 +69,7 @@ def pairs(
     [0, 1, 2]
     """
     table = _check.choice(op, "op", PAIR_OPS)
-    runs: _check.Runs = _check.on_pairs(kernels(backend).setops_pairs, a, b, table)
+    runs: _check.Runs = _check.on_pairs(kernels(backend, a[0], b[0]).setops_pairs, a, b, table)
     return runs
 
 
@@ -77,5 +77,5 @@ def complement(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Exchange foreground and background."""
-    runs: _check.Runs = _check.on_masks(kernels(backend).setops_complement, counts, offsets, sizes)
+    runs: _check.Runs = _check.on_masks(kernels(backend, counts).setops_complement, counts, offsets, sizes)
     return runs

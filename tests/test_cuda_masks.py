@@ -1,0 +1,200 @@
+"""Masks on a GPU, or on what is taken for one: all that they can there, with the host's results and faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fake_cupy
+from conftest import random_masks
+from maskmill import Masks, overlap, rle, setops
+from reference import far_mask, masks_of_runs
+
+
+def some_masks(rng: np.random.Generator, cupy: Any, n: int = 9) -> tuple[Masks, Masks]:
+    """The same on the host and on the device: noise, nothing, everything."""
+    images = random_masks(rng, n, 65, 33)
+    images[1], images[2] = False, True
+    host = Masks.encode(images)
+    return host, Masks.encode(cupy.asarray(images))
+
+
+def test_label_images(cupy, rng):
+    labels = rng.integers(-2, 4, (33, 31)).repeat(2, 0).astype(np.int16)
+    host, values = Masks.from_labels(labels)
+    for view in (labels, np.asfortranarray(labels)):
+        masks, found = Masks.from_labels(cupy.asarray(view))
+        assert type(found) is cupy.ndarray
+        assert masks.to("cpu") == host
+        np.testing.assert_array_equal(found.get(), values)
+    for given in (found, values, values.tolist()):
+        painted = masks.labels(given)
+        assert type(painted) is cupy.ndarray
+        assert painted.dtype == host.labels(values).dtype
+        np.testing.assert_array_equal(painted.get(), labels)
+    np.testing.assert_array_equal(masks.labels().get(), host.labels())
+    out = cupy.asarray(np.full((66, 31), 7, np.int32))
+    masks.labels(found, out)
+    np.testing.assert_array_equal(out.get(), np.where(labels == 0, 7, labels))
+    with pytest.raises(ValueError, match="^values must fit uint8, but reach from -2 to 3$"):
+        masks.labels(found, cupy.asarray(np.zeros((66, 31), np.uint8)))
+
+
+def test_strings(cupy, rng):
+    images = random_masks(rng, 5, 97, 33)
+    expected = Masks.encode(images).to_coco()
+    assert Masks.encode(cupy.asarray(images)).to_coco() == expected
+    assert Masks.encode(cupy.asarray(images)).to_coco(text=True) == Masks.encode(images).to_coco(text=True)
+    masks = Masks.from_coco(expected, device="cuda")
+    assert masks.device == "cuda"
+    np.testing.assert_array_equal(masks.decode().get(), images)
+    plain = [{"size": [2, 3], "counts": [0, 2, 0, 4]}, *Masks.encode(images[:1]).to_coco()]
+    assert Masks.from_coco(plain, device="cuda").to("cpu") == Masks.from_coco(plain)
+    assert Masks.encode(cupy.asarray(np.zeros((0, 4, 5), bool))).to_coco() == []
+    for wrong in ([{"size": [2, 3], "counts": b"0P"}], [{"size": [2, 3], "counts": b"5"}]):
+        with pytest.raises(ValueError) as on_host:
+            Masks.from_coco(wrong)
+        with pytest.raises(ValueError) as on_gpu:
+            Masks.from_coco(wrong, device="cuda")
+        assert str(on_gpu.value) == str(on_host.value)
+
+
+def test_strings_of_long_codes(cupy):
+    """More characters a run than the first transfer has room for."""
+    counts = np.tile(np.array([10**8, 1], np.uint32), 500)
+    offsets, ends = np.array([0, 1000]), cupy.asarray(np.array([0, 1000]))
+    counts[::4] = 1
+    assert rle.to_strings(cupy.asarray(counts), ends) == rle.to_strings(counts, offsets)
+
+
+def test_set_operations(cupy, rng):
+    (a, on_gpu_a), (b, on_gpu_b) = some_masks(rng, cupy), some_masks(rng, cupy)
+    for operate in ("__or__", "__and__", "__xor__", "__sub__"):
+        assert getattr(on_gpu_a, operate)(on_gpu_b).to("cpu") == getattr(a, operate)(b)
+        assert getattr(on_gpu_a[:1], operate)(on_gpu_b).to("cpu") == getattr(a[:1], operate)(b)
+    assert (~on_gpu_a).to("cpu") == ~a
+    for op in ("union", "intersection", "xor", "difference"):
+        assert on_gpu_a.merge([0, 1, 4, 9], op).to("cpu") == a.merge([0, 1, 4, 9], op)
+    assert on_gpu_a.union().to("cpu") == a.union()
+    assert on_gpu_a[:0].intersection().to("cpu") == a[:0]
+
+
+def test_overlaps(cupy, rng):
+    (a, on_gpu_a), (b, on_gpu_b) = some_masks(rng, cupy), some_masks(rng, cupy, 5)
+    iscrowd = [0, 1, 0, 1, 0]
+    np.testing.assert_array_equal(on_gpu_a.intersection_area(on_gpu_b).get(), a.intersection_area(b))
+    np.testing.assert_array_equal(on_gpu_a.iou(on_gpu_b).get(), a.iou(b))
+    for crowd in (iscrowd, cupy.asarray(np.array(iscrowd, bool)), cupy.asarray(np.array(iscrowd))):
+        np.testing.assert_array_equal(on_gpu_a.iou(on_gpu_b, crowd).get(), a.iou(b, iscrowd))
+    scores = rng.random(9)
+    for threshold in (0.1, 0.4):
+        np.testing.assert_array_equal(on_gpu_a.nms(threshold).get(), a.nms(threshold))
+        expected = a.nms(threshold, scores)
+        for given in (scores, cupy.asarray(scores)):
+            kept = on_gpu_a.nms(threshold, given)
+            assert type(kept) is cupy.ndarray
+            np.testing.assert_array_equal(kept.get(), expected)
+
+
+def test_selecting(cupy, rng):
+    host, masks = some_masks(rng, cupy)
+    flags = rng.random(9) < 0.5
+    keys = [
+        0,
+        -1,
+        np.int64(3),
+        slice(2, 7),
+        slice(None),
+        slice(5, 2),
+        slice(None, None, -2),
+        [],
+        [3, 3, 0],
+        flags,
+    ]
+    keys += [np.array([8, -9], np.int8), np.zeros(9, bool)]
+    for key in keys:
+        assert masks[key].to("cpu") == host[key]
+        assert masks[key].device == "cuda"
+    for key in (flags, np.array([4, 1])):
+        assert masks[cupy.asarray(key)].to("cpu") == host[key]
+    assert [mask.to("cpu") for mask in masks] == list(host)
+    assert Masks.concatenate([masks[3:5], masks[:0], masks[8]]).to("cpu") == host[[3, 4, 8]]
+    assert masks == Masks.concatenate(list(masks))
+    assert masks != masks[::-1]
+    assert masks != masks[:3]
+    assert repr(masks) == repr(host)
+    with pytest.raises(IndexError, match="^mask 9 of 9$"):
+        masks[9]
+    for mix in (lambda: masks == host, lambda: Masks.concatenate([host, masks])):
+        with pytest.raises(ValueError, match="^masks must be on one device; "):
+            mix()
+
+
+def test_masks_from_arrays_and_files(cupy, rng, tmp_path):
+    host, masks = some_masks(rng, cupy)
+    again = Masks(masks.counts, masks.offsets[3:8], host.sizes[3:7])
+    assert again.device == "cuda"
+    assert again.to("cpu") == host[3:7]
+    masks.save(tmp_path / "masks.npz")
+    assert Masks.load(tmp_path / "masks.npz") == host
+
+
+WRONG = {
+    "sum": masks_of_runs([[6], [5], [7]], [(2, 3)] * 3),
+    "zero run": masks_of_runs([[6], [3, 0, 3], []], [(2, 3), (2, 3), (0, 3)]),
+    "sizes": masks_of_runs([[6], [6], [6]], [(2, 3), (2, 3), (3, 2)]),
+    "far": far_mask(),
+}
+CALLS = {
+    "check": lambda m: rle.check(*m),
+    "normalize": lambda m: rle.normalize(*m),
+    "bbox": lambda m: rle.bbox(*m),
+    "strings": lambda m: rle.to_strings(*m[:2]),
+    "complement": lambda m: setops.complement(*m),
+    "pairs": lambda m: setops.pairs(m, m, "xor"),
+    "merge": lambda m: setops.merge(*m, [0, len(m[2])], m[2][:1], "difference"),
+    "iou": lambda m: overlap.iou(m, m),
+    "nms": lambda m: overlap.nms(*m, 0.5),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("wrong", [*WRONG, "offsets"])
+def test_what_is_wrong_is_told_in_the_same_words(cupy, wrong, call):
+    counts, offsets, sizes = WRONG["sum" if wrong == "offsets" else wrong]
+    if wrong == "offsets":
+        offsets = np.array([0, 2**40, -3, 3])
+    said = []
+    for masks in ((counts, offsets, sizes), (cupy.asarray(counts), cupy.asarray(offsets), sizes)):
+        try:
+            CALLS[call](masks)
+            said.append(None)
+        except ValueError as error:
+            said.append(str(error))
+    assert said[0] == said[1]
+
+
+def test_waits(rng):
+    """Kernels wait for a GPU once, to learn of faults and how much they have made."""
+    with fake_cupy.pretended() as cupy:
+        from maskmill import _cuda_emulated
+
+        host, masks = some_masks(rng, cupy)
+        images, labels = masks.decode(), cupy.asarray(host.labels())
+        for call, most in [
+            (lambda: Masks.encode(images), 1),
+            (lambda: Masks.encode(images).to_coco(), 2),
+            (lambda: (masks.area, masks.bbox), 2),
+            (lambda: masks | masks, 1),
+            (lambda: masks.union(), 1),
+            (lambda: masks.iou(masks), 1),
+            (lambda: masks.nms(0.5), 1),
+            (lambda: rle.check(*masks._arrays), 1),
+            (lambda: Masks.from_labels(labels), 3),
+            (lambda: masks.labels(), 1),
+        ]:
+            before = _cuda_emulated.waits()
+            call()
+            assert _cuda_emulated.waits() - before <= most
