@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
 import fake_cupy
 from conftest import random_masks
 from maskmill import Masks, overlap, rle, setops
-from reference import far_mask, masks_of_runs
+from reference import far_mask, masks_of_runs, properties
 
 
 def some_masks(rng: np.random.Generator, cupy: Any, n: int = 9) -> tuple[Masks, Masks]:
@@ -29,8 +31,8 @@ def test_label_images(cupy, rng):
         assert type(found) is cupy.ndarray
         assert masks.to("cpu") == host
         np.testing.assert_array_equal(found.get(), values)
-    for given in (found, values, values.tolist()):
-        painted = masks.labels(given)
+    for names in (found, values, values.tolist()):
+        painted = masks.labels(names)
         assert type(painted) is cupy.ndarray
         assert painted.dtype == host.labels(values).dtype
         np.testing.assert_array_equal(painted.get(), labels)
@@ -92,8 +94,8 @@ def test_overlaps(cupy, rng):
     for threshold in (0.1, 0.4):
         np.testing.assert_array_equal(on_gpu_a.nms(threshold).get(), a.nms(threshold))
         expected = a.nms(threshold, scores)
-        for given in (scores, cupy.asarray(scores)):
-            kept = on_gpu_a.nms(threshold, given)
+        for ranks in (scores, cupy.asarray(scores)):
+            kept = on_gpu_a.nms(threshold, ranks)
             assert type(kept) is cupy.ndarray
             np.testing.assert_array_equal(kept.get(), expected)
 
@@ -160,20 +162,61 @@ CALLS = {
 }
 
 
+def outcome(call: Any, *arguments: Any) -> Any:
+    """What a call gives, as lists, or says."""
+    try:
+        found = call(*arguments)
+    except ValueError as error:
+        return str(error)
+    parts = found if isinstance(found, tuple | list) else (found,)
+    return [part.tolist() if hasattr(part, "tolist") else part for part in parts]
+
+
+@st.composite
+def some_arrays(draw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Masks of 2 x 3 pixels that are seldom right."""
+    counts = draw(st.lists(st.sampled_from([0, 1, 2, 3, 6, 2**32 - 1]), max_size=12))
+    runs = draw(st.lists(st.sampled_from([[6], [0, 6], [1, 5], [2, 2, 2], [2, 0, 4], [5]]), max_size=4))
+    if draw(st.booleans()):
+        counts = [count for run in runs for count in run]
+        offsets = np.cumsum([0, *map(len, runs)])
+    else:
+        offsets = np.array(draw(st.lists(st.integers(-1, 13), min_size=1, max_size=5)))
+        offsets = np.sort(offsets) if draw(st.booleans()) else offsets
+    sizes = draw(
+        st.lists(st.sampled_from([2, 2, 2, 0]), min_size=len(offsets) - 1, max_size=len(offsets) - 1)
+    )
+    return np.array(counts, np.uint32), offsets, np.array([[h, 3] for h in sizes], np.int64).reshape(-1, 2)
+
+
+@properties
+@given(some_arrays(), st.sampled_from(list(CALLS)))
+def test_any_arrays(masks, call):
+    with fake_cupy.pretended() as cupy:
+        if call == "merge" and len(masks[2]) == 0:
+            return
+        there = (cupy.asarray(masks[0]), cupy.asarray(masks[1]), masks[2])
+        assert outcome(CALLS[call], there) == outcome(CALLS[call], masks)
+
+
+@properties
+@given(
+    st.lists(st.one_of(st.binary(max_size=9), st.text("0123PQno_", max_size=12).map(str.encode)), max_size=4)
+)
+def test_any_strings(strings):
+    with fake_cupy.pretended():
+        on_gpu = outcome(lambda: rle.from_strings(strings, backend="cuda"))
+    assert on_gpu == outcome(lambda: rle.from_strings(strings))
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("wrong", [*WRONG, "offsets"])
 def test_what_is_wrong_is_told_in_the_same_words(cupy, wrong, call):
     counts, offsets, sizes = WRONG["sum" if wrong == "offsets" else wrong]
     if wrong == "offsets":
         offsets = np.array([0, 2**40, -3, 3])
-    said = []
-    for masks in ((counts, offsets, sizes), (cupy.asarray(counts), cupy.asarray(offsets), sizes)):
-        try:
-            CALLS[call](masks)
-            said.append(None)
-        except ValueError as error:
-            said.append(str(error))
-    assert said[0] == said[1]
+    on_gpu = outcome(CALLS[call], (cupy.asarray(counts), cupy.asarray(offsets), sizes))
+    assert on_gpu == outcome(CALLS[call], (counts, offsets, sizes))
 
 
 def test_waits(rng):
