@@ -8,6 +8,8 @@
 //           addition and a comparison that gathers its outcome in a predicate: 6 instructions of which an SM starts 4 x 32
 //           a clock, so that POPC stays the bound. Only where one of kRows x kAtOnce pairs is near are they looked at
 //           singly. Tiles are 2 KB a word, and memory is read once for each 512 rows: 8 bytes for 512 pairs.
+// Compiled  For sm_90, the inner loop is 201 instructions for 32 pairs of 64 bits, 64 of them POPC: 6.3 a pair. 48 to 56
+//           registers at 64 bits, 72 to 96 at 256, none spilled: 36 of the 64 warps of an SM at 64 bits.
 #pragma once
 
 #include <bit>
