@@ -500,6 +500,17 @@ def test_long_boxes_of_nothing(backend: str) -> None:
     assert patches.stitch([nothing, whole], boxes, (2, 2), backend=backend).tolist() == whole.tolist()
 
 
+def test_boxes_of_nothing_among_others(backend: str, rng: np.random.Generator) -> None:
+    image = some_array(rng, (44, 76), "u1")
+    boxes = np.array(
+        [[3, 20, 1, 42], [9, 9, 2, 60], [9, 12, 5, 5], [21, 22, 0, 76], [30, 30, 80, 90], [2, 9, -3, 30]]
+    )
+    for turned in (image, image[::-1], np.asfortranarray(image)):
+        found = patches.extract(turned, boxes, backend=backend)
+        for patch, box in zip(found, boxes, strict=True):
+            np.testing.assert_array_equal(patch, cut(turned, box, "constant", 0))
+
+
 def test_fill_of_the_widest_integers(backend: str) -> None:
     for fill in (0, (1 << 64) - 1):
         assert (

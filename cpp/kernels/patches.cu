@@ -79,7 +79,9 @@ struct Shares {
         out_share.bytes = out_share.box.elements() * origin.cell;
         const int64_t first = (group - i * static_cast<int64_t>(groups.by)) * each * step() + lane * 16;
         out_share.at = first - static_cast<int64_t>(reinterpret_cast<uintptr_t>(out_share.to) % 16);
-        out_share.end = out_share.at + each * step() < out_share.bytes ? out_share.at + each * step() : out_share.bytes;
+        const int64_t end =
+            out_share.at + each * step() < out_share.bytes ? out_share.at + each * step() : out_share.bytes;
+        out_share.end = out_share.bytes == 0 ? out_share.at : end;  // a patch of nothing has no piece at all
         return out_share;
     }
 };
@@ -90,7 +92,7 @@ void gather_inside(const Shares<Boxes>& all, size_t n, Queue& queue) {
     const Shares<Boxes> shares = all;
     for_each(queue, shares.threads(n), [=] __device__(size_t k) {
         auto share = shares.share(k);
-        if (!shares.origin.is_within(share.box)) return;
+        if (share.at >= share.end || !shares.origin.is_within(share.box)) return;
         PatchWalk walk(shares.origin, share.box, share.at, shares.step());
         for (; share.at < share.end; share.at += shares.step(), walk.advance()) {
             if (share.at >= 0 && share.at + 16 <= share.bytes) store_sixteen(share.to + share.at, walk.load());
@@ -104,6 +106,7 @@ void gather_rest(const Shares<Boxes>& all, size_t n, Queue& queue) {
     const Shares<Boxes> shares = all;
     for_each(queue, shares.threads(n), [=] __device__(size_t k) {
         auto share = shares.share(k);
+        if (share.at >= share.end) return;
         const bool within = shares.origin.is_within(share.box);
         if (within && share.at >= 0 && share.end + 16 <= share.bytes) return;
         for (; share.at < share.end; share.at += shares.step()) {

@@ -203,7 +203,6 @@ MASKMILL_HD void copy_sixteen(const PatchOrigin& origin, const PatchBox& box, in
     constexpr int64_t kPiece = sizeof(T);
     if (at < 0 || at + 16 > bytes) {
         const int64_t begin = at < 0 ? 0 : at, end = at + 16 < bytes ? at + 16 : bytes;
-        if (begin >= end) return;  // a patch of nothing
         PatchCursor cursor(origin, box, begin);
         for (int64_t k = begin; k < end; k += kPiece, cursor.advance(origin, box, kPiece)) {
             const T piece = load_as<T>(origin.find(cursor.z, cursor.y, cursor.x, cursor.byte));
