@@ -9,7 +9,7 @@ import pytest
 
 import maskmill
 from conftest import random_masks
-from maskmill import Masks, _backend, hamming, patches, rle
+from maskmill import Masks, _backend, hamming, patches, polygons, rle
 
 
 def test_masks_on_a_gpu_equal_those_on_the_host(cupy, rng):
@@ -173,6 +173,67 @@ def test_faults_of_patches_are_the_same(cupy):
     masks = Masks.encode(image).to("cuda")
     with pytest.raises(_backend.BackendError, match="crop_masks has no twin on the GPU"):
         patches.crop_masks(*masks._arrays, [[0, 2, 0, 2]])
+
+
+@pytest.mark.parametrize("rule", ["coco", "even-odd", "non-zero"])
+def test_polygons_on_a_gpu(cupy, rng, rule):
+    rings = [
+        [rng.uniform(-10, 80, (rng.integers(0, 9), 2)) for _ in range(rng.integers(0, 4))] for _ in range(70)
+    ]
+    sizes = rng.integers(0, 97, (70, 2))
+    host = polygons.Polygons.from_lists(rings)
+    there = host.to("cuda")
+    assert (host.device, there.device, there.to("cuda"), host.to("cpu")) == ("cpu", "cuda", there, host)
+    masks = Masks.from_polygons(there, sizes, rule=rule)
+    assert masks.device == "cuda"
+    assert masks.to("cpu") == Masks.from_polygons(host, sizes, rule=rule)
+    assert_same(polygons.rasterize(there, sizes, rule)[:2], polygons.rasterize(host, sizes, rule)[:2], cupy)
+    back = there.to("cpu")
+    np.testing.assert_array_equal(back.points, host.points)
+
+
+def test_more_crossings_than_a_column_mostly_has(cupy, rng):
+    comb = np.stack([np.tile([3.2, 61.7], 600), rng.uniform(-5, 70, 1200)], axis=1)
+    host = polygons.Polygons.from_lists([[comb], [comb[::-1], comb + 3]])
+    for rule in ("coco", "even-odd", "non-zero"):
+        found = polygons.rasterize(host.to("cuda"), (64, 65), rule)
+        assert_same(found[:2], polygons.rasterize(host, (64, 65), rule)[:2], cupy)
+
+
+def test_faults_of_polygons_are_the_same(cupy):
+    good = polygons.Polygons.from_lists([[[0, 0, 9, 0, 9, 9]], [[0, 0, 9, 0, 9, 9]]])
+    bad = polygons.Polygons.from_lists([[[0, 0, 9, 0, 9, 9]], [[1, 2, 3, 4, 5, float("nan")]]])
+    for where in (bad, bad.to("cuda")):
+        with pytest.raises(
+            ValueError, match=r"^mask 1: point 2 of a ring is \(5, nan\), not finite and at most 4e8$"
+        ):
+            polygons.rasterize(where, (9, 9))
+    for where in (good, good.to("cuda")):
+        with pytest.raises(ValueError, match="^a run is longer than 2\\^32 - 1 pixels$"):
+            polygons.rasterize(where, (70000, 70000))
+    with pytest.raises(ValueError, match=r"backend 'cuda' takes arrays on a GPU; .* polygons.to\('cuda'\)"):
+        polygons.rasterize(good, (9, 9), backend="cuda")
+    with pytest.raises(ValueError, match="device must be 'cpu' or 'cuda', not 'tpu'"):
+        good.to("tpu")
+    there = good.to("cuda")
+    with pytest.raises(
+        _backend.BackendError, match=r"rule 'skimage' has no twin on the GPU; .*polygons.to\('cpu'\)"
+    ):
+        polygons.rasterize(there, (9, 9), "skimage")
+    with pytest.raises(_backend.BackendError, match="polygons_tangles has no twin on the GPU"):
+        polygons.tangles(there)
+    with pytest.raises(_backend.BackendError, match="polygons_simplify has no twin on the GPU"):
+        there.simplify(1.0)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (1, 7), (33, 31), (97, 1023)])
+def test_iou_of_boxes_on_a_gpu(cupy, rng, shape):
+    gt, dt = (rng.uniform(0, 50, (n, 4)) for n in shape)
+    crowd = (rng.random(shape[0]) < 0.2).astype(np.uint8)
+    cells = [np.sort(rng.integers(0, n + 1, 9)) for n in shape]
+    arguments = [cells[0], rng.permutation(shape[0]), cells[1], rng.permutation(shape[1]), gt, dt, crowd]
+    found = _backend.kernels("cuda").matching_box_iou(*map(cupy.asarray, arguments))
+    assert_same(found, _backend.kernels("cpp").matching_box_iou(*arguments), cupy)
 
 
 def test_device_is_told_where_there_is_none():

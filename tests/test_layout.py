@@ -22,11 +22,10 @@ pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs a checkout with 
 KERNELS = sorted(path.stem for path in (CPP / "kernels").glob("*.hpp"))
 
 CUDA_LATER = "the CUDA module is work of its own, on the same contracts"
-ON_GPU = {"hamming", "overlap", "patches", "rle", "setops"}
+ON_GPU = {"hamming", "matching", "overlap", "patches", "polygons", "rle", "setops"}
 MISSING = {
     "cuda": {
         **dict.fromkeys(set(KERNELS) - ON_GPU, CUDA_LATER),
-        "matching": "greedy matching is sequential: the next match depends on the last",
         "coco_json": "text is parsed where it is read, and that is not on a GPU",
         "coco_rle": "pycocotools' arithmetic on malformed masks, for one call at a time",
     },

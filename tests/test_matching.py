@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from conftest import random_masks
-from maskmill import use_backend
+from maskmill import _backend, use_backend
 from reference import masks_of, masks_of_runs
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -164,12 +164,38 @@ def test_box_iou(kernels: Any, rng: np.random.Generator, sizes: tuple[int, int],
             side.boxes[rng.random(side.boxes.shape) < 0.2] = np.nan
             side.boxes[rng.random(side.boxes.shape) < 0.1] = np.inf
             side.boxes[rng.random(side.boxes.shape) < 0.1] *= -1
-    cells = group(kernels, gt, dt, use_categories=False)[2:6]
+    cells = group(_backend.kernels(), gt, dt, use_categories=False)[2:6]
     ious, starts = kernels.matching_box_iou(*cells, gt.boxes, dt.boxes, gt.crowd)
     with np.errstate(all="ignore"):
         expected = ious_of(cells, lambda d, g: box_iou(dt.boxes[d], gt.boxes[g], gt.crowd[g]))
     np.testing.assert_array_equal(ious, np.array(expected[0]))
     assert starts.tolist() == expected[1]
+
+
+def test_box_iou_refuses(kernels: Any, rng: np.random.Generator) -> None:
+    gt, dt = make(rng, 5, 6)
+    cells = group(_backend.kernels(), gt, dt)[2:6]
+    offsets = "offsets must rise from 0 or more to the number of values or less"
+    row = "an order names a row that does not exist"
+    for place, change, text in [
+        (0, cells[0] + 1, offsets),
+        (0, cells[0][::-1].copy(), offsets),
+        (2, cells[2] - 1, offsets),
+        (2, cells[2][:-1], "gt_cells and dt_cells must have one length"),
+        (1, cells[1] + 5, row),
+        (3, cells[3] - 6, row),
+    ]:
+        changed = [*cells]
+        changed[place] = change
+        with pytest.raises(ValueError) as error:
+            kernels.matching_box_iou(*changed, gt.boxes, dt.boxes, gt.crowd)
+        assert str(error.value) == text
+    with pytest.raises(ValueError, match="iscrowd must have 5 elements, not 4"):
+        kernels.matching_box_iou(*cells, gt.boxes, dt.boxes, gt.crowd[:4])
+    with pytest.raises(ValueError, match=r"dt_boxes must have shape \(N, 4\)"):
+        kernels.matching_box_iou(*cells, gt.boxes, dt.boxes[:, :3].copy(), gt.crowd)
+    with pytest.raises(TypeError):
+        kernels.matching_box_iou(*cells, gt.boxes.astype(np.float32), dt.boxes, gt.crowd)
 
 
 @pytest.mark.parametrize("level", ["baseline", "avx2", "avx512"])

@@ -9,8 +9,10 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
     m.attr("__version__") = MASKMILL_VERSION;
     maskmill::cuda::register_device(m);
     maskmill::cuda::register_hamming(m);
+    maskmill::cuda::register_matching(m);
     maskmill::cuda::register_overlap(m);
     maskmill::cuda::register_patches(m);
+    maskmill::cuda::register_polygons(m);
     maskmill::cuda::register_rle(m);
     maskmill::cuda::register_setops(m);
 }

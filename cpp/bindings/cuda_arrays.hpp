@@ -188,7 +188,24 @@ class DeviceVector {
     const T* host_ = nullptr;
 };
 
-// Masks whose counts and offsets are on the device and whose sizes are on the host, as shapes are.
+using HostSizes = const py::array_t<int64_t, py::array::c_style>&;
+
+// Sizes of n masks, which are on the host, as shapes are.
+inline const int64_t* checked_sizes(HostSizes sizes, size_t n) {
+    require(sizes.ndim() == 2 && sizes.shape(1) == 2 && static_cast<size_t>(sizes.shape(0)) == n,
+            "sizes must have shape (N, 2), N being the number of masks");
+    const int64_t* const found = sizes.data();
+    for (size_t i = 0; i < 2 * n; ++i) {
+        if (found[i] < 0 || found[i] > 0x7fffffff) {
+            throw py::value_error("mask " + std::to_string(i / 2) + ": size " +
+                                  size_text(found[i / 2 * 2], found[i / 2 * 2 + 1]) +
+                                  " must be within 0 and 2147483647");
+        }
+    }
+    return found;
+}
+
+// Masks whose counts and offsets are on the device and whose sizes are on the host.
 class DeviceMasks {
   public:
     DeviceMasks(const py::handle& counts, const py::handle& offsets) {
@@ -200,19 +217,8 @@ class DeviceMasks {
         rles.offsets = reinterpret_cast<const int64_t*>(ends.data);
         rles.n = static_cast<size_t>(ends.shape[0] - 1);
     }
-    DeviceMasks(const py::handle& counts, const py::handle& offsets,
-                const py::array_t<int64_t, py::array::c_style>& sizes)
-        : DeviceMasks(counts, offsets) {
-        require(sizes.ndim() == 2 && sizes.shape(1) == 2 && static_cast<size_t>(sizes.shape(0)) == rles.n,
-                "sizes must have shape (N, 2), N being the number of masks");
-        host_sizes = sizes.data();
-        for (size_t i = 0; i < 2 * rles.n; ++i) {
-            if (host_sizes[i] < 0 || host_sizes[i] > 0x7fffffff) {
-                throw py::value_error("mask " + std::to_string(i / 2) + ": size " +
-                                      size_text(host_sizes[i / 2 * 2], host_sizes[i / 2 * 2 + 1]) +
-                                      " must be within 0 and 2147483647");
-            }
-        }
+    DeviceMasks(const py::handle& counts, const py::handle& offsets, HostSizes sizes) : DeviceMasks(counts, offsets) {
+        host_sizes = checked_sizes(sizes, rles.n);
     }
     // Sends the sizes to the device; call it within `launched`.
     const Rles& on_device(Queue& queue) {

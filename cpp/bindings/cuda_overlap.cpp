@@ -5,8 +5,6 @@
 namespace maskmill::cuda {
 namespace {
 
-using HostSizes = const py::array_t<int64_t, py::array::c_style>&;
-
 std::vector<int64_t> shape_of(const DeviceMasks& a, const DeviceMasks& b) {
     return {static_cast<int64_t>(a.rles.n), static_cast<int64_t>(b.rles.n)};
 }

@@ -7,8 +7,10 @@ namespace maskmill::cuda {
 
 void register_device(pybind11::module_& m);
 void register_hamming(pybind11::module_& m);
+void register_matching(pybind11::module_& m);
 void register_overlap(pybind11::module_& m);
 void register_patches(pybind11::module_& m);
+void register_polygons(pybind11::module_& m);
 void register_rle(pybind11::module_& m);
 void register_setops(pybind11::module_& m);
 

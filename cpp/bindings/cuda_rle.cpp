@@ -6,8 +6,6 @@
 namespace maskmill::cuda {
 namespace {
 
-using HostSizes = const py::array_t<int64_t, py::array::c_style>&;
-
 // Stack is ImageStack or OutputStack: (N, H, W), or (H, W) as one image.
 template <class Stack>
 Stack stack_of(const View& view) {

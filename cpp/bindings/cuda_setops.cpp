@@ -6,8 +6,6 @@
 namespace maskmill::cuda {
 namespace {
 
-using HostSizes = const py::array_t<int64_t, py::array::c_style>&;
-
 py::tuple merge(const py::object& counts, const py::object& offsets, HostSizes sizes, Offsets groups, Sizes group_sizes,
                 int op) {
     DeviceMasks masks(counts, offsets, sizes);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -113,5 +114,24 @@ struct AccumulateInput {
 };
 // precision and scores (T, R, K, A, M), recall (T, K, A, M); -1 where there is nothing to evaluate.
 void matching_accumulate(const AccumulateInput& input, double* precision, double* recall, double* scores);
+
+// The twin on a GPU: all pointers are the device's.
+namespace cuda {
+
+struct BoxTables {
+    const double *gt_boxes, *dt_boxes;
+    const uint8_t* iscrowd;
+    int64_t gt_rows, dt_rows;
+    int64_t gt_places, dt_places;  // elements of gt_order and dt_order
+};
+struct DeviceIous {
+    double* ious;
+    int64_t* starts;  // iou_cells
+    size_t total;
+};
+// Waits for the stream once, to learn of faults and how many IoUs there are.
+DeviceIous matching_box_iou(const CellView& cells, const BoxTables& boxes, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

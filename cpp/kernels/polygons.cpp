@@ -219,7 +219,7 @@ void rasterize_centres(const Polygons& p, size_t i, bool odd, Crossings& crossin
     for (int64_t r = p.masks[i]; r < p.masks[i + 1]; ++r) {
         const double* points = p.points + 2 * p.rings[r];
         const int64_t bad = centre_ring(points, static_cast<size_t>(p.rings[r + 1] - p.rings[r]), h, w, crossings);
-        if (bad >= 0) fail_point(i, points, bad);
+        if (bad >= 0) fail_point(i, points + 2 * bad, bad);
     }
     crossings.write(odd, out);
 }
@@ -229,7 +229,7 @@ void rasterize_coco(const Polygons& p, size_t i, CocoFiller& filler, Buffer<uint
     for (int64_t r = p.masks[i]; r < p.masks[i + 1]; ++r) {
         const double* points = p.points + 2 * p.rings[r];
         const int64_t bad = filler.add_ring(points, static_cast<size_t>(p.rings[r + 1] - p.rings[r]));
-        if (bad >= 0) fail_point(i, points, bad);
+        if (bad >= 0) fail_point(i, points + 2 * bad, bad);
     }
     filler.finish(out);
 }
@@ -243,9 +243,9 @@ std::unique_ptr<MaskFiller> make_filler(FillRule rule) {
 
 }  // namespace
 
-void fail_point(size_t mask, const double* points, int64_t point) {
-    fail_mask(mask, "point " + std::to_string(point) + " of a ring is (" + number_text(points[2 * point]) + ", " +
-                        number_text(points[2 * point + 1]) + "), not finite and at most 4e8");
+void fail_point(size_t mask, const double* point, int64_t k) {
+    fail_mask(mask, "point " + std::to_string(k) + " of a ring is (" + number_text(point[0]) + ", " +
+                        number_text(point[1]) + "), not finite and at most 4e8");
 }
 
 struct CocoFiller::Room {

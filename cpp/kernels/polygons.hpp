@@ -22,6 +22,7 @@
 #include <memory>
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -47,8 +48,8 @@ struct MaskFiller {
 std::unique_ptr<MaskFiller> make_row_filler(FillRule rule);  // skimage, labelme
 std::unique_ptr<MaskFiller> make_coverage_filler();
 
-// Point k of a ring of a mask is not one that the kernels take.
-[[noreturn]] void fail_point(size_t mask, const double* ring, int64_t k);
+// Point k of a ring of a mask, which is `point`, is not one that the kernels take.
+[[noreturn]] void fail_point(size_t mask, const double* point, int64_t k);
 
 // Rule coco for callers that go ring by ring; its memory is used again from mask to mask.
 class CocoFiller {
@@ -89,5 +90,19 @@ struct Rings {
 // dropped sum to `tolerance` at most (which bounds the symmetric difference).
 Rings polygons_simplify(const double* points, const int64_t* rings, const double* tolerances, size_t n,
                         SimplifyMethod method);
+
+// The twin on a GPU: all pointers are the device's.
+namespace cuda {
+
+struct DevicePolygons : Polygons {
+    size_t ring_count, point_count;  // also of what no mask has
+    uint64_t most_pixels;            // of one mask
+};
+
+// Rules coco, even_odd and non_zero. Waits for the stream twice: to learn of faults and how many crossings there are, and
+// how many runs. Some 90 bytes of memory for each crossing.
+Runs polygons_rasterize(const DevicePolygons& polygons, FillRule rule, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

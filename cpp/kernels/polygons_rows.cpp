@@ -60,7 +60,7 @@ class SkimageFiller : public MaskFiller {
         const double* points = p.points + 2 * p.rings[r];
         const auto n = static_cast<size_t>(p.rings[r + 1] - p.rings[r]);
         const int64_t bad = find_bad_point(points, n);
-        if (bad >= 0) fail_point(i, points, bad);
+        if (bad >= 0) fail_point(i, points + 2 * bad, bad);
         for (size_t k = 0; k < n; ++k) {
             const double* b = points + 2 * k;
             const double* a = points + 2 * (k == 0 ? n - 1 : k - 1);
@@ -120,7 +120,7 @@ class LabelmeFiller : public MaskFiller {
             const double* points = p.points + 2 * p.rings[r];
             const auto n = static_cast<size_t>(p.rings[r + 1] - p.rings[r]);
             const int64_t bad = find_bad_point(points, n);
-            if (bad >= 0) fail_point(i, points, bad);
+            if (bad >= 0) fail_point(i, points + 2 * bad, bad);
             fill_ring(points, n, h);
         }
         spans_.write(out);

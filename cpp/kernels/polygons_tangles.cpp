@@ -54,7 +54,7 @@ class Untangler {
             const double* points = p.points + 2 * p.rings[r];
             const auto n = static_cast<size_t>(p.rings[r + 1] - p.rings[r]);
             const int64_t bad = find_bad_point(points, n);
-            if (bad >= 0) fail_point(i, points, bad);
+            if (bad >= 0) fail_point(i, points + 2 * bad, bad);
             add_ring(points, n, static_cast<size_t>(r));
         }
         std::sort(edges_.begin(), edges_.end(), [](const Edge& e, const Edge& f) { return before(e.a, f.a); });

@@ -153,7 +153,10 @@ def _where(name: str | None, on_gpu: bool) -> str | None:
     if on_gpu and name not in (None, "cuda"):
         raise ValueError(f"arrays on a GPU need backend 'cuda', not {name!r}; array.get() brings them to the host")
     if not on_gpu and name == "cuda":
-        raise ValueError("backend 'cuda' takes arrays on a GPU; cupy.asarray(array) and masks.to('cuda') bring them there")
+        raise ValueError(
+            "backend 'cuda' takes arrays on a GPU; cupy.asarray(array), masks.to('cuda') and polygons.to('cuda') bring "
+            "them there"
+        )
     return "cuda" if on_gpu else name
 
 

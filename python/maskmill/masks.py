@@ -163,6 +163,8 @@ class Masks:
         sizes : one (height, width) or (N, 2)
         rule : {"coco", "even-odd", "non-zero", "skimage", "labelme", "coverage"}
             As in `maskmill.polygons.rasterize`.
+
+        Polygons on a GPU (``polygons.to("cuda")``) give masks there.
         """
         counts, offsets, size = polygons_.rasterize(polygons, sizes, rule)
         return cls._of(counts, offsets, size.copy())

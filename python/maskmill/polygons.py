@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
-from maskmill._backend import kernels
+from maskmill._backend import BackendError, kernels
+from maskmill._device import as_array, is_on_gpu, to_gpu, to_host
 
 __all__ = ["Polygons", "ellipses", "rasterize", "simplify", "tangles"]
 
 RULES = {"coco": 0, "even-odd": 1, "non-zero": 2, "skimage": 3, "labelme": 4, "coverage": 5}
+_ON_GPU = ("coco", "even-odd", "non-zero")
+"""Others go along rows, from span to span, and by what a row before has left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,20 @@ class Polygons:
         rings, points = len(self.rings) - 1, len(self.points)
         return f"Polygons({plural(len(self), 'mask')}, {plural(rings, 'ring')}, {plural(points, 'point')})"
 
+    @property
+    def device(self) -> str:
+        """Where the points are: "cpu" or "cuda"."""
+        return "cuda" if is_on_gpu(self.points) else "cpu"
+
+    def to(self, device: str) -> Polygons:
+        """The same polygons on a "cuda" device (CuPy's current one) or on the "cpu"; themselves if they are there."""
+        if device not in ("cpu", "cuda"):
+            raise ValueError(f"device must be 'cpu' or 'cuda', not {device!r}")
+        if device == self.device:
+            return self
+        move = to_gpu if device == "cuda" else to_host
+        return Polygons(move(self.points), move(self.rings), move(self.masks), move(self.parent))
+
     def to_coco(self) -> list[list[list[float]]]:
         """COCO's ``segmentation`` of each mask: a list of flat rings. Holes become rings like any other: trace with
         ``Masks.polygons("coco")`` when there may be some."""
@@ -116,7 +133,9 @@ def rasterize(
     Parameters
     ----------
     polygons : Polygons, or what `Polygons.from_lists` takes
+        Those on a GPU (`Polygons.to`, or made of arrays there: float64 points, int64 offsets) give masks there.
     sizes : one (height, width) or (N, 2)
+        On the host, as shapes are.
     rule : {"coco", "even-odd", "non-zero", "skimage", "labelme", "coverage"}
         - "coco": every ring by itself as pycocotools' frPyObjects does, bit for bit, then their union.
         - "even-odd", "non-zero": pixel (y, x) is sampled at (x + 0.5, y + 0.5), of all rings of a mask together, so
@@ -136,12 +155,18 @@ def rasterize(
     ------
     ValueError
         On coordinates that are not finite or larger than 4e8; names mask and point.
+    BackendError
+        On a GPU, of rules "skimage", "labelme" and "coverage", which it does not know.
     """
     p = polygons if isinstance(polygons, Polygons) else Polygons.from_lists(polygons)
     size = _check.sizes(sizes, len(p))
-    counts, offsets = kernels(backend).polygons_rasterize(
-        p.points, p.rings, p.masks, size, _check.choice(rule, "rule", RULES)
-    )
+    number = _check.choice(rule, "rule", RULES)
+    compute = kernels(backend, p.points, p.rings, p.masks).polygons_rasterize
+    if is_on_gpu(p.points) and rule not in _ON_GPU:
+        raise BackendError(
+            f"rule {rule!r} has no twin on the GPU; bring the polygons to the host first: polygons.to('cpu')"
+        )
+    counts, offsets = compute(as_array(p.points), as_array(p.rings), as_array(p.masks), size, number)
     return counts, offsets, size
 
 
@@ -216,8 +241,9 @@ def simplify(
     Whyatt, The Cartographic Journal 30 (1993) 46, doi:10.1179/000870493786962263.
     """
     numbers = {"douglas-peucker": 0, "area": 1}
+    compute = kernels(backend, points, rings).polygons_simplify
     ends = _check.integers(rings, _check.INT64, "rings")
-    out, offsets = kernels(backend).polygons_simplify(
+    out, offsets = compute(
         _check.floats(points, 2, "points"),
         ends,
         np.broadcast_to(np.asarray(tolerance, np.float64), (max(ends.size - 1, 0),)).copy(),
@@ -250,5 +276,5 @@ def tangles(polygons: Polygons | Sequence[Any], *, backend: str | None = None) -
     [1, 0, 2]
     """
     p = polygons if isinstance(polygons, Polygons) else Polygons.from_lists(polygons)
-    found: NDArray[np.uint8] = kernels(backend).polygons_tangles(p.points, p.rings, p.masks)
+    found: NDArray[np.uint8] = kernels(backend, p.points).polygons_tangles(p.points, p.rings, p.masks)
     return found
