@@ -41,6 +41,9 @@ class ndarray:  # noqa: N801  # as CuPy calls it
     def __len__(self) -> int:
         return len(self._array)
 
+    def __bool__(self) -> bool:
+        return bool(self._array)
+
     def get(self) -> np.ndarray:
         return self._array.copy()
 

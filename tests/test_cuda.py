@@ -9,7 +9,7 @@ import pytest
 
 import maskmill
 from conftest import random_masks
-from maskmill import Masks, _backend, hamming, patches, polygons, rle
+from maskmill import Masks, _backend, features, hamming, hashes, patches, polygons, rle
 
 
 def test_masks_on_a_gpu_equal_those_on_the_host(cupy, rng):
@@ -234,6 +234,77 @@ def test_iou_of_boxes_on_a_gpu(cupy, rng, shape):
     arguments = [cells[0], rng.permutation(shape[0]), cells[1], rng.permutation(shape[1]), gt, dt, crowd]
     found = _backend.kernels("cuda").matching_box_iou(*map(cupy.asarray, arguments))
     assert_same(found, _backend.kernels("cpp").matching_box_iou(*arguments), cupy)
+
+
+HASHES = ("ahash", "dhash", "dhash_v", "phash", "phash_simple", "whash")
+
+
+@pytest.mark.parametrize("kind", HASHES)
+def test_hashes_on_a_gpu(cupy, rng, kind):
+    batch = rng.integers(0, 256, (5, 97, 60, 3), np.uint8)
+    there, make = cupy.asarray(batch), getattr(hashes, kind)
+    assert_same([make(there)], [make(batch)], cupy)
+    views = there[1:, 3:, :, 1], batch[1:, 3:, :, 1]
+    assert_same(
+        [make(views[0], 12 if kind != "whash" else 4)], [make(views[1], 12 if kind != "whash" else 4)], cupy
+    )
+    images = [
+        rng.integers(0, 256, shape, np.uint8) for shape in ((1, 1), (7, 300), (300, 9), (1, 2000), (2500, 1))
+    ]
+    images += [batch[0], batch[1, :, :, 0] > 99]
+    found = make([cupy.asarray(image) for image in images], resize="pillow12.2")
+    assert_same([found], [make(images, resize="pillow12.2")], cupy)
+    assert make(there[:0]).shape == (0, 1)
+
+
+def test_hash_profiles_on_a_gpu(cupy, rng):
+    batch = rng.integers(0, 256, (3, 70, 81, 3), np.uint8)
+    for profile, names in (("cem", HASHES), ("imagededup", HASHES[:2]), ("opencv", ("ahash", "phash"))):
+        for kind in names:
+            rule = hashes.Profile(kind, profile=profile, crop=40)
+            assert_same([rule.codes(cupy.asarray(batch))], [rule.codes(batch)], cupy)
+    wide = rng.integers(0, 4096, (2, 30, 40), np.uint16)
+    for scaling in ("dtype", "minmax", (100, 900)):
+        found = hashes.dhash(cupy.asarray(wide), scaling=scaling)
+        assert_same([found], [hashes.dhash(wide, scaling=scaling)], cupy)
+    with pytest.raises(_backend.BackendError, match="hashes_pdq has no twin on the GPU"):
+        hashes.pdq(cupy.asarray(batch))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_hashes_of_planes_on_a_gpu(cupy, rng, axis):
+    volume = rng.integers(0, 256, (40, 50, 61), np.uint8)
+    tiles, slices = [(0, 32, 0, 32), (3, 35, 7, 39), (0, 9, 1, 30)], [5, 0, 39, 5]
+    for there, host in ((cupy.asarray(volume), volume), (cupy.asarray(volume)[:, ::-1], volume[:, ::-1])):
+        for kind in ("dhash", "phash"):
+            found = hashes.planes(there, axis, cupy.asarray(np.array(tiles)), slices, hash=kind, crop=32)
+            assert_same([found], [hashes.planes(host, axis, tiles, slices, hash=kind, crop=32)], cupy)
+    for wrong in ([(0, 1, 0, 99)], [(2, 2, 0, 1)]):
+        texts = []
+        for array in (volume, cupy.asarray(volume)):
+            with pytest.raises(ValueError, match="tile 0 must have pixels") as error:
+                hashes.planes(array, axis, wrong, [0])
+            texts.append(str(error.value))
+        assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2, 2), (50, 67), (40, 33, 3)])
+@pytest.mark.parametrize("profile", ["skimage", "doodler", "ilastik"])
+def test_features_on_a_gpu(cupy, rng, shape, profile):
+    image = rng.integers(0, 256, shape, np.uint8)
+    options = {"profile": profile, "sigmas": [0.7, 1.6, 5]}
+    for array in (image, rng.normal(size=shape), (image.astype(np.int16) - 99) * 300):
+        there = cupy.asarray(array)
+        expected = features.bank(array, **options)
+        assert_same([features.bank(there, **options)], [expected], cupy)
+        out = cupy.empty(expected.shape, np.float64)
+        assert features.bank(there, out=out, **options) is out
+        assert_same([out], [features.bank(array, dtype=np.float64, **options)], cupy)
+        at = np.argwhere(rng.random(shape[:2]) < 0.2)[::-1]
+        assert_same([features.bank(there, at=at, **options)], [features.bank(array, at=at, **options)], cupy)
+    assert_same([features.deviation(there, 2)], [features.deviation(array, 2)], cupy)
+    with pytest.raises(_backend.BackendError, match="LAB has no twin on the GPU"):
+        features.bank(cupy.asarray(np.zeros((2, 2, 3), np.uint8)), [1], profile="core")
 
 
 def test_device_is_told_where_there_is_none():

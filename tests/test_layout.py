@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not CPP.is_dir(), reason="needs a checkout with 
 KERNELS = sorted(path.stem for path in (CPP / "kernels").glob("*.hpp"))
 
 CUDA_LATER = "the CUDA module is work of its own, on the same contracts"
-ON_GPU = {"hamming", "matching", "overlap", "patches", "polygons", "rle", "setops"}
+ON_GPU = {"features", "hamming", "hashes", "matching", "overlap", "patches", "polygons", "rle", "setops"}
 MISSING = {
     "cuda": {
         **dict.fromkeys(set(KERNELS) - ON_GPU, CUDA_LATER),

@@ -8,7 +8,9 @@ PYBIND11_MODULE(_cuda, m, pybind11::mod_gil_not_used()) {
 #endif
     m.attr("__version__") = MASKMILL_VERSION;
     maskmill::cuda::register_device(m);
+    maskmill::cuda::register_features(m);
     maskmill::cuda::register_hamming(m);
+    maskmill::cuda::register_hashes(m);
     maskmill::cuda::register_matching(m);
     maskmill::cuda::register_overlap(m);
     maskmill::cuda::register_patches(m);

@@ -6,7 +6,9 @@
 namespace maskmill::cuda {
 
 void register_device(pybind11::module_& m);
+void register_features(pybind11::module_& m);
 void register_hamming(pybind11::module_& m);
+void register_hashes(pybind11::module_& m);
 void register_matching(pybind11::module_& m);
 void register_overlap(pybind11::module_& m);
 void register_patches(pybind11::module_& m);

@@ -1,17 +1,10 @@
 #include "kernels/features.hpp"
 
-#include "bindings/arrays.hpp"
+#include "bindings/feature_plans.hpp"
 #include "bindings/register.hpp"
 
 namespace maskmill {
 namespace {
-
-using Table = const Array<int64_t>&;
-
-size_t table_rows(Table table, py::ssize_t columns, const char* message) {
-    require(table.ndim() == 2 && table.shape(1) == columns, message);
-    return static_cast<size_t>(table.shape(0));
-}
 
 // Pixels of the output lie `step` elements apart, the columns of one side by side.
 int64_t pixel_step(const py::array& out, py::ssize_t columns) {
@@ -35,28 +28,8 @@ void bank(const Array<float>& image, const Array<double>& weights, Offsets start
           const py::object& at, const py::array& out) {
     require(image.ndim() == 3, "image must have shape (bands, H, W)");
     const FeatureImage pixels{image.data(), image.shape(0), image.shape(1), image.shape(2)};
-    FeaturePlan plan;
-    plan.n_kernels = checked_items(starts, weights.size());
-    require(parity.ndim() == 1 && static_cast<size_t>(parity.size()) == plan.n_kernels,
-            "parity must have an element for each kernel");
-    plan.weights = weights.data();
-    plan.starts = starts.data();
-    plan.parity = parity.data();
-    plan.n_first = table_rows(first, 3, "first must have shape (Q, 3)");
-    plan.n_second = table_rows(second, 2, "second must have shape (P, 2)");
-    plan.n_maps = table_rows(maps, 4, "maps must have shape (M, 4)");
-    plan.first = first.data();
-    plan.second = second.data();
-    plan.maps = maps.data();
-    require(rows.ndim() == 2 && columns.ndim() == 2 && rows.shape(0) == columns.shape(0) &&
-                rows.shape(1) == pixels.height && columns.shape(1) == pixels.width,
-            "rows and columns must have shapes (S, H) and (S, W)");
-    plan.n_locations = static_cast<size_t>(rows.shape(0));
-    plan.rows = rows.data();
-    plan.columns = columns.data();
-    require(border >= 0 && border <= 2, "border must be 0, 1 or 2");
-    plan.border = static_cast<FeatureBorder>(border);
-    plan.precise = precise;
+    const FeaturePlan plan =
+        plan_of(pixels, weights, starts, parity, first, second, maps, rows, columns, border, precise);
 
     FeatureOutput to;
     const int64_t n = features_columns(plan);
@@ -64,12 +37,8 @@ void bank(const Array<float>& image, const Array<double>& weights, Offsets start
         require(out.ndim() == 3 && out.shape(0) == pixels.height && out.shape(1) == pixels.width,
                 "out must have shape (H, W, columns)");
     } else {
-        const auto requested = exact_array<int64_t>(at, "at");
-        require(requested.ndim() == 2 && requested.shape(1) == 2, "at must have shape (K, 2)");
-        require(out.ndim() == 2 && out.shape(0) == requested.shape(0), "out must have shape (K, columns)");
-        static const int64_t none[2] = {0, 0};
-        to.n_at = static_cast<size_t>(requested.shape(0));
-        to.at = to.n_at == 0 ? none : requested.data();
+        request(at, to);
+        require(out.ndim() == 2 && static_cast<size_t>(out.shape(0)) == to.n_at, "out must have shape (K, columns)");
     }
     to.step = pixel_step(out, n);
     if (py::isinstance<py::array_t<float>>(out)) {

@@ -1,37 +1,10 @@
 #include "kernels/hashes.hpp"
 
-#include "bindings/images.hpp"
+#include "bindings/hash_rules.hpp"
 #include "bindings/register.hpp"
 
 namespace maskmill {
 namespace {
-
-HashRule rule_of(const std::string& kind, const std::string& profile, const std::string& regime, int64_t size,
-                 int64_t crop) {
-    using Kind = HashKind;
-    using Profile = HashProfile;
-    HashRule rule;
-    rule.kind = named<Kind>(kind, "hash",
-                            {{"ahash", Kind::ahash},
-                             {"dhash", Kind::dhash},
-                             {"dhash_v", Kind::dhash_v},
-                             {"phash", Kind::phash},
-                             {"phash_simple", Kind::phash_simple},
-                             {"whash", Kind::whash}});
-    rule.profile = named<Profile>(profile, "profile",
-                                  {{"imagehash", Profile::imagehash},
-                                   {"imagededup", Profile::imagededup},
-                                   {"cem", Profile::cem},
-                                   {"opencv", Profile::opencv}});
-    const bool known = rule.kind == Kind::ahash || rule.kind == Kind::phash;
-    require(rule.profile != Profile::opencv || (known && size == 8), "profile opencv has ahash and phash of size 8");
-    rule.regime = regime_of(regime);
-    require(size >= 2 && size <= 256, "hash_size must be within 2 and 256");
-    require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");
-    rule.size = size;
-    rule.crop = crop;
-    return rule;
-}
 
 Array<uint64_t> images(const py::object& arrays, const std::string& kind, int64_t size, const std::string& profile,
                        const std::string& regime, int64_t crop) {
@@ -49,29 +22,13 @@ Array<uint64_t> planes(const py::array& volume, int axis, const Array<int64_t>& 
     const HashRule rule = rule_of(kind, profile, regime, size, crop);
     if (!py::isinstance<py::array_t<uint8_t>>(volume)) throw py::type_error("volume must be an array of uint8");
     require(volume.ndim() == 3, "volume must have shape (D, H, W)");
-    require(axis >= 0 && axis <= 2, "axis must be 0, 1 or 2");
-    require(tiles.ndim() == 2 && tiles.shape(1) == 4, "tiles must have shape (T, 4)");
-    require(slices.ndim() == 1, "slices must be a vector");
     Voxels voxels;
     voxels.data = static_cast<const uint8_t*>(volume.data());
     for (int i = 0; i < 3; ++i) {
         voxels.shape[i] = volume.shape(i);
         voxels.strides[i] = volume.strides(i);
     }
-    const int64_t height = voxels.shape[axis == 0 ? 1 : 0], width = voxels.shape[axis == 2 ? 1 : 2];
-    const int64_t* t = tiles.data();
-    for (py::ssize_t i = 0; i < tiles.shape(0); ++i, t += 4) {
-        if (t[0] < 0 || t[0] >= t[1] || t[1] > height || t[2] < 0 || t[2] >= t[3] || t[3] > width) {
-            throw py::value_error("tile " + std::to_string(i) + " must have pixels and be within " +
-                                  size_text(height, width));
-        }
-    }
-    for (py::ssize_t i = 0; i < slices.size(); ++i) {
-        if (slices.data()[i] < 0 || slices.data()[i] >= voxels.shape[axis]) {
-            throw py::value_error("slice " + std::to_string(i) + " must be within 0 and " +
-                                  std::to_string(voxels.shape[axis] - 1) + ", not " + std::to_string(slices.data()[i]));
-        }
-    }
+    check_planes(voxels, axis, tiles, slices);
     const auto n = static_cast<size_t>(tiles.shape(0) * slices.size());
     Array<uint64_t> codes({n, rule.words()});
     uint64_t* out = codes.mutable_data();

@@ -401,12 +401,16 @@ int64_t features_columns(const FeaturePlan& plan) {
     return columns;
 }
 
-void features_bank(const FeatureImage& image, const FeaturePlan& plan, const FeatureOutput& out) {
+void features_check(const FeatureImage& image, const FeaturePlan& plan, const FeatureOutput& out) {
     check_plan(image, plan);
     for (size_t k = 0; k < out.n_at; ++k) {
         const int64_t y = out.at[2 * k], x = out.at[2 * k + 1];
         check(y >= 0 && y < image.height && x >= 0 && x < image.width, "pixel", k, "is outside of the image");
     }
+}
+
+void features_bank(const FeatureImage& image, const FeaturePlan& plan, const FeatureOutput& out) {
+    features_check(image, plan, out);
     if (image.height == 0 || image.width == 0 || features_columns(plan) == 0) return;
     const Bank bank(image, plan, out);
     if (plan.precise) {

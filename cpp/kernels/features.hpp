@@ -18,6 +18,7 @@
 #pragma once
 
 #include "support/common.hpp"
+#include "support/cuda_queue.hpp"
 
 namespace maskmill {
 
@@ -77,5 +78,16 @@ struct FeatureOutput {
 int64_t features_columns(const FeaturePlan& plan);
 
 void features_bank(const FeatureImage& image, const FeaturePlan& plan, const FeatureOutput& out);
+
+// Throws what is wrong with a plan or requested pixels.
+void features_check(const FeatureImage& image, const FeaturePlan& plan, const FeatureOutput& out);
+
+// The twin on a GPU: the image and the output are the device's; the plan and requested pixels, which say what to do, the
+// host's. Does not wait for the stream.
+namespace cuda {
+
+void features_bank(const FeatureImage& image, const FeaturePlan& plan, const FeatureOutput& out, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

@@ -7,10 +7,8 @@
 #include "support/parallel.hpp"
 
 namespace maskmill {
-namespace {
 
-// The small picture whose pixels decide the bits.
-ImageSize grid_size(const HashRule& rule, ImageSize image) {
+ImageSize hashes_grid_size(const HashRule& rule, ImageSize image) {
     const int64_t n = rule.size;
     switch (rule.kind) {
         case HashKind::ahash: return {n, n};
@@ -26,21 +24,6 @@ ImageSize grid_size(const HashRule& rule, ImageSize image) {
     return {s, s};
 }
 
-// ahash's bits are those of the pixels p with p * bits >= this; sum: of all pixels.
-int64_t ahash_limit(const HashRule& rule, int64_t sum) {
-    switch (rule.profile) {
-        case HashProfile::imagededup: return sum;
-        case HashProfile::opencv: {  // above the mean, rounded half to even
-            const int64_t mean = sum / rule.bits(), twice = 2 * (sum % rule.bits());
-            const bool up = twice > rule.bits() || (twice == rule.bits() && mean % 2 == 1);
-            return (mean + (up ? 1 : 0) + 1) * rule.bits();
-        }
-        default: return sum + 1;
-    }
-}
-
-}  // namespace
-
 Hasher::Hasher(const HashRule& rule, ImageSize image) : rule_(rule), image_(image) {
     ImageSize from = image;
     if (rule.profile == HashProfile::cem) {
@@ -49,7 +32,7 @@ Hasher::Hasher(const HashRule& rule, ImageSize image) : rule_(rule), image_(imag
             crop_.emplace(image.height, image.width, rule.crop, rule.crop, Filter::bilinear, rule.regime);
         }
     }
-    grid_ = grid_size(rule, from);
+    grid_ = hashes_grid_size(rule, from);
     if (rule.profile != HashProfile::opencv) {
         resize_.emplace(from.height, from.width, grid_.height, grid_.width, Filter::lanczos, rule.regime);
     }
@@ -93,7 +76,7 @@ void Hasher::from_grid(const uint8_t* grid, uint64_t* code, HashMemory& memory) 
     switch (rule_.kind) {
         case HashKind::ahash: {
             const int64_t sum = std::accumulate(grid, grid + bits, int64_t{0});
-            const int64_t least = ahash_limit(rule_, sum);
+            const int64_t least = ahash_limit(rule_.profile, bits, sum);
             for (int64_t i = 0; i < bits; ++i) bit[i] = grid[i] * bits >= least;
             break;
         }

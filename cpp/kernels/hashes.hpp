@@ -14,6 +14,8 @@
 #include <optional>
 #include <span>
 
+#include "support/cuda_queue.hpp"
+#include "support/host_device.hpp"
 #include "support/resample.hpp"
 
 namespace maskmill {
@@ -103,6 +105,37 @@ class DctBits {
     std::unique_ptr<const Dct> dct_;
 };
 
+// The small picture whose pixels decide the bits.
+ImageSize hashes_grid_size(const HashRule& rule, ImageSize image);
+
+// ahash's bits are those of the pixels p with p * bits >= this; sum: of all pixels.
+MASKMILL_HD int64_t ahash_limit(HashProfile profile, int64_t bits, int64_t sum) {
+    if (profile == HashProfile::imagededup) return sum;
+    if (profile != HashProfile::opencv) return sum + 1;
+    const int64_t mean = sum / bits, twice = 2 * (sum % bits);  // above the mean, rounded half to even
+    const bool up = twice > bits || (twice == bits && mean % 2 == 1);
+    return (mean + (up ? 1 : 0) + 1) * bits;
+}
+
+// Of profile opencv: output o lies between the inputs first and second; the second one weighs `weight` 256ths.
+struct LinearTap {
+    int64_t first, second;
+    uint32_t weight;
+};
+LinearTap hashes_opencv_tap(int64_t inputs, int64_t outputs, int64_t o);
+
+// Of lines above and below, whose pixels are `step` apart.
+MASKMILL_HD uint32_t linear_pixel(const uint8_t* above, const uint8_t* below, ptrdiff_t step, const LinearTap& row,
+                                  const LinearTap& column) {
+    const int64_t a = column.first * step, b = column.second * step;
+    const uint32_t first = (256 - column.weight) * above[a] + column.weight * above[b];
+    const uint32_t second = (256 - column.weight) * below[a] + column.weight * below[b];
+    return ((256 - row.weight) * first + row.weight * second + (1U << 15)) >> 16;
+}
+MASKMILL_HD uint8_t opencv_gray(const uint32_t* rgb) {
+    return static_cast<uint8_t>((9798 * rgb[0] + 19235 * rgb[1] + 3735 * rgb[2] + (1U << 14)) >> 15);
+}
+
 // The grid (side, side) of profile opencv.
 void hashes_opencv_grid(const Pixels& image, int64_t side, uint8_t* grid);
 
@@ -128,5 +161,16 @@ class Hasher {
     std::optional<Resize> crop_, resize_;
     std::optional<DctBits> dct_;
 };
+
+// The twins on a GPU: images, volume and codes are the device's; tiles and slices, which say what to do, the host's, and
+// checked. None waits for the stream. A batch is one image and those that follow it, `step` bytes apart.
+namespace cuda {
+
+void hashes_images(const Pixels& first, ptrdiff_t step, size_t n, const HashRule& rule, uint64_t* codes, Queue& queue);
+void hashes_images(std::span<const Pixels> images, const HashRule& rule, uint64_t* codes, Queue& queue);
+void hashes_planes(const Voxels& volume, int axis, std::span<const int64_t> tiles, std::span<const int64_t> slices,
+                   const HashRule& rule, uint64_t* codes, Queue& queue);
+
+}  // namespace cuda
 
 }  // namespace maskmill

@@ -8,16 +8,9 @@
 #include "kernels/hashes.hpp"
 
 namespace maskmill {
-namespace {
-
-// Output o lies between the inputs first and second; the second one weighs `weight` 256ths.
-struct Tap {
-    int64_t first, second;
-    uint32_t weight;
-};
 
 // The order of the operations in double is part of the definition.
-Tap tap(int64_t inputs, int64_t outputs, int64_t o) {
+LinearTap hashes_opencv_tap(int64_t inputs, int64_t outputs, int64_t o) {
     const double scale = 1.0 / (static_cast<double>(outputs) / static_cast<double>(inputs));
     const double place = scale * (static_cast<double>(o) + 0.5) - 0.5;
     const double below = std::floor(place);
@@ -27,27 +20,20 @@ Tap tap(int64_t inputs, int64_t outputs, int64_t o) {
     return {first, first + 1, static_cast<uint32_t>(std::nearbyint((place - below) * 256.0))};
 }
 
-}  // namespace
-
 void hashes_opencv_grid(const Pixels& image, int64_t side, uint8_t* grid) {
     const int channels = image.channels == 1 ? 1 : 3;
-    std::vector<Tap> columns;
-    for (int64_t x = 0; x < side; ++x) columns.push_back(tap(image.width, side, x));
+    std::vector<LinearTap> columns;
+    for (int64_t x = 0; x < side; ++x) columns.push_back(hashes_opencv_tap(image.width, side, x));
     for (int64_t y = 0; y < side; ++y) {
-        const Tap row = tap(image.height, side, y);
-        for (const Tap& column : columns) {
+        const LinearTap row = hashes_opencv_tap(image.height, side, y);
+        for (const LinearTap& column : columns) {
             uint32_t value[3];
             for (int c = 0; c < channels; ++c) {
-                const auto mixed = [&](int64_t line) {
-                    const uint8_t* p = image.data + line * image.row + c * image.channel;
-                    return (256 - column.weight) * p[column.first * image.column] +
-                           column.weight * p[column.second * image.column];
-                };
-                const uint32_t sum = (256 - row.weight) * mixed(row.first) + row.weight * mixed(row.second);
-                value[c] = (sum + (1U << 15)) >> 16;
+                const uint8_t* p = image.data + c * image.channel;
+                value[c] =
+                    linear_pixel(p + row.first * image.row, p + row.second * image.row, image.column, row, column);
             }
-            *grid++ = static_cast<uint8_t>(
-                channels == 1 ? value[0] : (9798 * value[0] + 19235 * value[1] + 3735 * value[2] + (1U << 14)) >> 15);
+            *grid++ = channels == 1 ? static_cast<uint8_t>(value[0]) : opencv_gray(value);
         }
     }
 }

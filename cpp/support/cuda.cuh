@@ -11,6 +11,7 @@
 
 #include "support/common.hpp"
 #include "support/cuda_queue.hpp"
+#include "support/host_device.hpp"
 
 #ifdef MASKMILL_CUDA_EMULATED
 #include "support/cuda_emulated.hpp"
@@ -21,8 +22,6 @@
 #include <thrust/iterator/counting_iterator.h>
 #include <thrust/iterator/transform_iterator.h>
 #endif
-
-#define MASKMILL_HD __host__ __device__ __forceinline__
 
 // Before loops in functions that the host's compiler sees, too: it does not know CUDA's pragma.
 #ifdef __CUDA_ARCH__

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import library
 
 Half: TypeAlias = NDArray[np.float64]
 """A kernel's weights at 0, 1 .. radius."""
@@ -80,7 +81,7 @@ class Plan:
         halves = [np.frombuffer(text) for text, _ in self._halves]
         starts = np.zeros(len(halves) + 1, np.int64)
         np.cumsum([len(half) for half in halves], out=starts[1:])
-        kernels(backend).features_bank(
+        kernels(backend, planes, out).features_bank(
             planes,
             np.concatenate([*halves, np.empty(0)]),
             starts,
@@ -215,14 +216,16 @@ class _Ilastik:
             for sigma in self.scales:
                 ahead = math.sqrt(sigma * sigma - 1) if sigma > 1 else sigma
                 smooth = self._smoothed(plane[None], ahead, backend)
-                four = np.stack([smooth[..., 0], *self._products(smooth, min(sigma, 1), backend)])
+                four = library(planes).stack(
+                    [smooth[..., 0], *self._products(smooth, min(sigma, 1), backend)]
+                )
                 self._plan(min(sigma, 1)).run(four, pixels, out[..., column : column + 8], backend)
                 column += 8
 
     def _smoothed(self, plane: Planes, sigma: float, backend: str | None) -> Planes:
         plan, half = Plan(plane.shape, "mirror"), vigra_half(sigma, 0, 3.5)
         plan.add("value", plan.plane(0, half, half), names=["gaussian"])
-        out = np.empty((self.height, self.width, 1), np.float32)
+        out: Planes = library(plane).empty((self.height, self.width, 1), np.float32)
         plan.run(plane, None, out, backend)
         return out
 
@@ -232,7 +235,7 @@ class _Ilastik:
         _, down, along, *_ = _derivatives(plan, sigma / 2)
         plan.add("value", down, names=["down"])
         plan.add("value", along, names=["along"])
-        out = np.empty((self.height, self.width, 2), np.float32)
+        out = library(smooth).empty((self.height, self.width, 2), np.float32)
         plan.run(smooth.reshape(1, self.height, self.width), None, out, backend)
         d, a = out[..., 0], out[..., 1]
         return [d * d, d * a, a * a]

@@ -128,17 +128,23 @@ class Profile:
     def codes(self, images: Any, *, backend: str | None = None) -> Codes:
         """Codes (N, words) of images, as by the function of this kind."""
         arrays = uint8_images(images, self.scaling)
+        module = kernels_of(arrays, backend)
         codes: Codes
         if self.profile == "pdq":
-            codes, _ = kernels(backend).hashes_pdq(arrays, luma_of(self.kind), False)
+            codes, _ = module.hashes_pdq(arrays, luma_of(self.kind), False)
         elif self.kind == "colorhash":
-            codes = kernels(backend).hashes_colorhash(arrays, self.hash_size)
+            codes = module.hashes_colorhash(arrays, self.hash_size)
         else:
-            codes = kernels(backend).hashes_images(arrays, *self.rule())
+            codes = module.hashes_images(arrays, *self.rule())
         return codes
 
     def rule(self) -> tuple[str, int, str, str, int]:
         return self.kind, self.hash_size, self.profile, self.resize, self.crop
+
+
+def kernels_of(images: Any, backend: str | None) -> Any:
+    """The kernels for images as `uint8_images` gives them."""
+    return kernels(backend, *(images if isinstance(images, list) else [images]))
 
 
 def luma_of(kind: str) -> str:

@@ -7,12 +7,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from maskmill._device import as_array, as_cupy, is_on_gpu, library
+
 Scaling: TypeAlias = str | tuple[float, float]
 
 
 def uint8_images(images: Any, scaling: Scaling | None) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
-    """An (N, H, W[, C]) array or a list of (H, W[, C]) arrays, uint8."""
-    if isinstance(images, np.ndarray) and images.dtype != object:
+    """An (N, H, W[, C]) array or a list of (H, W[, C]) arrays, uint8; on a GPU if they are there."""
+    if is_on_gpu(images):
+        images = as_cupy(images)
+    if (isinstance(images, np.ndarray) and images.dtype != object) or is_on_gpu(images):
         if images.ndim not in (3, 4):
             raise ValueError(
                 f"images must be (N, H, W), (N, H, W, 3 | 4) or a list of images, not of shape {images.shape}"
@@ -22,7 +26,8 @@ def uint8_images(images: Any, scaling: Scaling | None) -> NDArray[np.uint8] | li
         if len(images) and 0 in images.shape:
             raise ValueError(f"images must have pixels, not the shape {images.shape}")
         if images.dtype == np.uint8:
-            return images
+            found: NDArray[np.uint8] = images
+            return found
         return [_uint8(image, scaling, i) for i, image in enumerate(images)]
     return [_uint8(_image(image, i), scaling, i) for i, image in enumerate(images)]
 
@@ -30,7 +35,7 @@ def uint8_images(images: Any, scaling: Scaling | None) -> NDArray[np.uint8] | li
 def _image(image: Any, i: int) -> NDArray[Any]:
     if hasattr(image, "convert") and hasattr(image, "getpalette"):
         raise TypeError(f"image {i} must be an array; of a Pillow image: np.asarray(image.convert('RGB'))")
-    array = np.asarray(image)
+    array: NDArray[Any] = as_array(image)
     if array.ndim not in (2, 3) or 0 in array.shape or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise ValueError(
             f"image {i} must be (H, W) or (H, W, 3 | 4) and have pixels, not of shape {array.shape}"
@@ -58,8 +63,9 @@ def _uint8(image: NDArray[Any], scaling: Scaling | None, i: int) -> NDArray[np.u
             np.uint8
         )
         return scaled
+    there = library(image)
     values = image.astype(np.float64)
-    if not np.isfinite(values).all():
+    if not there.isfinite(values).all():
         raise ValueError(f"image {i} must be finite")
     lo, hi = (0.0, 1.0) if scaling == "dtype" else (values.min(), values.max())
     if isinstance(scaling, tuple):
@@ -69,8 +75,12 @@ def _uint8(image: NDArray[Any], scaling: Scaling | None, i: int) -> NDArray[np.u
             f"image {i} must be within 0 and 1 for scaling 'dtype', not {values.min():g} and {values.max():g}"
         )
     if hi == lo:
-        return np.zeros(image.shape, np.uint8)
-    return np.clip(np.floor((values - lo) * 255 / (hi - lo)), 0, 255).astype(np.uint8)
+        flat: NDArray[np.uint8] = there.zeros(image.shape, np.uint8)
+        return flat
+    window: NDArray[np.uint8] = there.clip(there.floor((values - lo) * 255 / (hi - lo)), 0, 255).astype(
+        np.uint8
+    )
+    return window
 
 
 def checked_scaling(scaling: Any) -> Scaling | None:

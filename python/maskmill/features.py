@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from maskmill import _check
+from maskmill._backend import BackendError
+from maskmill._device import as_array, is_on_gpu, library, to_host
 from maskmill._feature_plans import Bank, Plan, gaussian_half, profile_of
 
 __all__ = ["bank", "deviation", "gaussian", "lab", "names", "sigmas"]
@@ -33,7 +35,7 @@ def bank(
     image : (H, W) or (H, W, bands)
         Bool, integers or floats, bands last. Taken as float32; "skimage" and "doodler" scale integers to 0 .. 1 (or
         -1 .. 1 where there is a sign) as scikit-image does, the others take numbers as they are. "core" wants RGB,
-        uint8 or floats of 0 .. 1.
+        uint8 or floats of 0 .. 1. Images on a GPU are worked on there, but for "core".
     sigmas : (S,) of positive numbers
         Scales in pixels, at most 10,000.
     profile : {"skimage", "doodler", "ilastik", "core"}
@@ -87,7 +89,7 @@ def bank(
     make = profile_of(profile, software)
     planes = _planes(image, "raw" if profile in ("ilastik", "core") else "unit")
     if profile == "core":
-        planes = _lab_planes(planes, np.asarray(image).dtype)
+        planes = _lab_planes(planes, as_array(image).dtype)
     return _filled(make(scales, planes.shape), planes, at, dtype, out, backend)
 
 
@@ -209,7 +211,7 @@ def lab(image: ArrayLike) -> NDArray[np.float32]:
     >>> features.lab(np.full((1, 1, 3), 255, np.uint8)).round(2)[0, 0, 0].item()
     100.0
     """
-    planes = _lab_planes(_planes(image, "raw"), np.asarray(image).dtype)
+    planes = _lab_planes(_planes(image, "raw"), as_array(image).dtype)
     return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
@@ -227,7 +229,7 @@ def _filled(
     height, width = planes.shape[1:]
     pixels = _pixels(at, height, width)
     shape = (height, width) if pixels is None else (len(pixels),)
-    result = _result(out, (*shape, len(bank.names)), dtype)
+    result = _result(out, (*shape, len(bank.names)), dtype, library(planes))
     bank.run(planes, pixels, result, backend)
     return result
 
@@ -255,22 +257,34 @@ def _truncated(truncate: float) -> float:
 
 def _planes(image: ArrayLike, scaling: str) -> NDArray[np.float32]:
     """(bands, H, W) float32; "unit": integers by skimage.util.img_as_float32, "raw": as they are."""
-    array = np.asarray(image)
+    array, there = as_array(image), library(image)
     if array.dtype.kind not in "buif":
         raise TypeError(f"image must be numbers, not {array.dtype}")
     if array.ndim not in (2, 3):
         raise ValueError(f"image must have shape (H, W) or (H, W, bands), not {array.shape}")
-    turned = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
-    if scaling == "raw" or array.dtype.kind in "bf":
-        return np.ascontiguousarray(turned, np.float32)
-    kind = np.float64 if array.dtype.itemsize > 4 else np.float32
-    scaled = np.multiply(turned, 1.0 / np.iinfo(array.dtype).max, dtype=kind, order="C")
-    if array.dtype.kind == "i":
-        np.maximum(scaled, -1.0, out=scaled)
-    return np.ascontiguousarray(scaled, np.float32)
+    turned = array[None] if array.ndim == 2 else there.moveaxis(array, -1, 0)
+    if scaling == "unit" and array.dtype.kind in "ui":
+        turned = _as_unit(turned, there)
+    planes: NDArray[np.float32] = there.ascontiguousarray(turned, np.float32)
+    return planes
+
+
+def _as_unit(integers: Any, there: Any) -> Any:
+    """To 0 .. 1, or -1 .. 1 where there is a sign."""
+    kind = np.float64 if integers.dtype.itemsize > 4 else np.float32
+    scale = 1.0 / np.iinfo(integers.dtype).max
+    if there is np:
+        scaled = np.multiply(integers, scale, dtype=kind, order="C")
+    else:
+        scaled = integers.astype(kind) * kind(scale)
+    return there.maximum(scaled, kind(-1.0)) if integers.dtype.kind == "i" else scaled
 
 
 def _lab_planes(rgb: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[np.float32]:
+    if is_on_gpu(rgb):
+        raise BackendError(
+            "LAB has no twin on the GPU, whose powers differ in the last bit; bring the image to the host"
+        )
     if len(rgb) != 3:
         raise ValueError(f"image must be RGB for LAB, not of {len(rgb)} bands")
     if dtype.kind != "f" and dtype != np.uint8:
@@ -295,7 +309,7 @@ def _pixels(at: ArrayLike | None, height: int, width: int) -> NDArray[np.int64] 
     """(K, 2) rows and columns."""
     if at is None:
         return None
-    array = np.asarray(at)
+    array = to_host(at)
     if array.dtype == np.bool_:
         if array.shape != (height, width):
             raise ValueError(f"at must have the image's shape {(height, width)}, not {array.shape}")
@@ -310,15 +324,17 @@ def _pixels(at: ArrayLike | None, height: int, width: int) -> NDArray[np.int64] 
     return found
 
 
-def _result(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def _result(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike, there: Any) -> NDArray[Any]:
     if out is None:
         kind = np.dtype(dtype)
         if kind not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, not {kind}")
-        return np.empty(shape, kind)
-    if not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
+        empty: NDArray[Any] = there.empty(shape, kind)
+        return empty
+    on_gpu = is_on_gpu(out)
+    if not (on_gpu or isinstance(out, np.ndarray)) or out.dtype not in (np.float32, np.float64):
         raise TypeError("out must be an array of float32 or float64")
-    if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
+    if out.shape != shape or not out.flags.c_contiguous or not (on_gpu or out.flags.writeable):
         raise ValueError(
             f"out must be a C-contiguous, writeable array of shape {shape}, not of shape {out.shape}"
         )

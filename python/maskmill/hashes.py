@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._hash_profile import CROP, PROFILES, Codes, Profile, one_of
+from maskmill._device import as_array, to_host
+from maskmill._hash_profile import CROP, PROFILES, Codes, Profile, kernels_of, one_of
 from maskmill._images import Scaling, checked_scaling, uint8_images
 
 __all__ = [
@@ -55,6 +56,7 @@ def dhash(
     ----------
     images : (N, H, W) or (N, H, W, 3 | 4) array, or a list of (H, W) or (H, W, 3 | 4) arrays of any sizes
         uint8 or bool (0 and 255), any strides; nothing is copied. Colours are red, green, blue; alpha is ignored.
+        Images on a GPU are hashed there, and the codes are there.
     hash_size : int
         The code has hash_size**2 bits.
     profile : {"imagehash", "imagededup", "cem"}
@@ -199,7 +201,8 @@ def pdq(
     >>> codes.shape, quality.tolist()
     ((1, 4), [63])
     """
-    codes, found = kernels(backend).hashes_pdq(_for_pdq(images, luma, shrink, scaling), luma, False)
+    arrays = _for_pdq(images, luma, shrink, scaling)
+    codes, found = kernels_of(arrays, backend).hashes_pdq(arrays, luma, False)
     return (codes, found) if quality else codes
 
 
@@ -230,7 +233,8 @@ def pdq_dihedral(
     As in the reference, the codes come from the frequencies of the image as it is: those of the turned image differ
     in some bits, as its filter lies half a pixel off the middle.
     """
-    codes, found = kernels(backend).hashes_pdq(_for_pdq(images, luma, shrink, scaling), luma, True)
+    arrays = _for_pdq(images, luma, shrink, scaling)
+    codes, found = kernels_of(arrays, backend).hashes_pdq(arrays, luma, True)
     return (codes, found) if quality else codes
 
 
@@ -263,8 +267,9 @@ def dhash_dihedral(
     """
     one_of(profile, "profile", ("imagehash", "cem"))
     rule = Profile("dhash", hash_size, profile, resize, scaling, crop)
-    codes: Codes = kernels(backend).hashes_dihedral(
-        uint8_images(images, rule.scaling), rule.hash_size, profile, resize, rule.crop
+    arrays = uint8_images(images, rule.scaling)
+    codes: Codes = kernels_of(arrays, backend).hashes_dihedral(
+        arrays, rule.hash_size, profile, resize, rule.crop
     )
     return codes
 
@@ -340,9 +345,8 @@ def colorhash(
         raise TypeError(f"binbits must be an integer, not {binbits!r}")
     if not 1 <= binbits <= 16:
         raise ValueError(f"binbits must be within 1 and 16, not {binbits}")
-    codes: Codes = kernels(backend).hashes_colorhash(
-        uint8_images(images, checked_scaling(scaling)), int(binbits)
-    )
+    arrays = uint8_images(images, checked_scaling(scaling))
+    codes: Codes = kernels_of(arrays, backend).hashes_colorhash(arrays, int(binbits))
     return codes
 
 
@@ -400,8 +404,9 @@ def crop_resistant(
             raise TypeError(f"{name} must be an integer, not {value!r}")
         if not least <= value <= (4096 if least else 2**31):
             raise ValueError(f"{name} must be {least} or more, up to {4096 if least else 2**31}, not {value}")
-    codes, offsets = kernels(backend).hashes_crop_resistant(
-        uint8_images(images, rule.scaling),
+    arrays = uint8_images(images, rule.scaling)
+    codes, offsets = kernels_of(arrays, backend).hashes_crop_resistant(
+        arrays,
         rule.hash_size,
         resize,
         int(segmentation_image_size),
@@ -490,16 +495,16 @@ def planes(
     """
     one_of(profile, "profile", tuple(name for name in PROFILES if name != "pdq"))
     rule = Profile(hash, hash_size, profile, resize, None, CROP if crop is None else crop)
-    array = np.asarray(volume)
+    array = as_array(volume)
     if array.dtype != np.uint8:
         raise TypeError(f"volume must be uint8, not {array.dtype}: scale it first")
     if axis not in (0, 1, 2):
         raise ValueError(f"axis must be 0, 1 or 2, not {axis!r}")
-    boxes = _check.integers(tiles, _check.INT64, "tiles")
+    boxes = _check.integers(to_host(tiles), _check.INT64, "tiles")
     if boxes.size == 0:
         boxes = boxes.reshape(0, 4)
-    at = _check.integers(slices, _check.INT64, "slices")
-    codes: Codes = kernels(backend).hashes_planes(array, int(axis), boxes, at, *rule.rule())
+    at = _check.integers(to_host(slices), _check.INT64, "slices")
+    codes: Codes = kernels(backend, array).hashes_planes(array, int(axis), boxes, at, *rule.rule())
     return codes
 
 
