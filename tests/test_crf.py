@@ -330,6 +330,8 @@ BAD: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
     (U, IMAGE, {"bilateral": (10, [1, 2], 1)}, ValueError, "one number or 3, not of shape"),
     (U, IMAGE, {"iterations": -1}, ValueError, "iterations must be an integer of 0 or more, not -1"),
     (U, IMAGE, {"iterations": 1.5}, ValueError, "not 1.5"),
+    (U, IMAGE, {"iterations": INF}, ValueError, "not inf"),
+    (U, IMAGE, {"gaussian": (3, 1e300)}, ValueError, "a weight must be finite"),
     (U, IMAGE, {"method": "fast"}, ValueError, "method must be one of 'lattice', 'exact', not 'fast'"),
     (U, IMAGE, {"normalization": "all"}, ValueError, "normalization must be one of"),
     (U, IMAGE, {"out": np.empty((2, 3, 4))}, TypeError, "out must be an array of float32, not float64"),

@@ -33,8 +33,16 @@ struct Row {
 // rows (kCrfBlock, W) from planes (labels), n apart; zeros beyond the labels. `factor`: for each point, or null.
 template <int W>
 void crf_to_rows(const float* planes, size_t n, size_t labels, size_t count, const float* factor, float* rows) {
-    for (size_t l = 0; l < W; ++l) {
-        for (size_t k = 0; k < count; ++k) rows[k * W + l] = l < labels ? planes[l * n + k] : 0.0f;
+    constexpr size_t kTogether = W < 4 ? W : 4;  // stored at once
+    const float none[kCrfBlock] = {};
+    for (size_t l = 0; l < W; l += kTogether) {
+        const float* from[kTogether];
+        for (size_t i = 0; i < kTogether; ++i) from[i] = l + i < labels ? planes + (l + i) * n : none;
+        for (size_t k = 0; k < count; ++k) {
+            float together[kTogether];
+            for (size_t i = 0; i < kTogether; ++i) together[i] = from[i][k];
+            std::memcpy(rows + k * W + l, together, sizeof(together));
+        }
     }
     for (size_t k = 0; k < count && factor != nullptr; ++k) {
         Row<W> row;
