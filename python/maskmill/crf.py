@@ -584,8 +584,7 @@ def unary_from_probabilities(probabilities: ArrayLike, floor: float = 1e-5) -> F
         raise ValueError(f"floor must be above 0 and at most 1, not {floor}")
     if array.size and not (array.min() >= 0 and array.max() <= 1 + 1e-3):
         raise ValueError(f"probabilities must be within 0 and 1, not {array.min()} to {array.max()}")
-    energies: Floats = (-np.log(np.clip(array, floor, 1))).astype(np.float32)
-    return energies
+    return np.ascontiguousarray(-np.log(np.clip(array, floor, 1)), np.float32)
 
 
 # Parameters
