@@ -166,6 +166,22 @@ def test_threads_and_instructions_do_not_matter() -> None:
         core.set_thread_count(threads)
 
 
+def test_points_in_any_order() -> None:
+    """Every thread's points come to the vertices of all others."""
+    core = pytest.importorskip("maskmill._core")
+    rng = np.random.default_rng(6)
+    features, unary = rng.normal(0, 3, (20001, 2)), energies(17, (20001,))
+    threads, found = core.thread_count(), []
+    try:
+        for count in (1, 2, 7):
+            core.set_thread_count(count)
+            found.append(crf.mean_field(unary, [(features, 1.5)], 2, backend="cpp"))
+    finally:
+        core.set_thread_count(threads)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+
+
 # Exact sums
 
 

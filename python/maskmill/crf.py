@@ -284,7 +284,7 @@ def refine(
     All sums of the lattice are in a fixed order: results are the same bits for any number of threads, and those of
     pydensecrf2 1.1 as it is built for x86-64. Axes are never swapped: rows are H in `unary` and in `image`. Memory
     besides `unary` and `out`, for each term: 8 (d + 1) bytes for each pixel and each vertex of the lattice, d being 2
-    for the Gaussian and C + 2 for the bilateral term; 4 bytes for each label at each vertex.
+    for the Gaussian and C + 2 for the bilateral term; 8 bytes for each label at each vertex.
 
     References
     ----------
