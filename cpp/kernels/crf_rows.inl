@@ -33,13 +33,17 @@ struct Row {
 // Lanes that have S in their number change places between rows a and b, which is S behind.
 template <int S, int W, int... L>
 inline void crf_cross(Row<W>& a, Row<W>& b, std::integer_sequence<int, L...>) {
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
     const Row<W> x = a, y = b;
-#if defined(__GNUC__) || defined(__clang__)
     a = __builtin_shufflevector(x, y, ((L & S) != 0 ? W + L - S : L)...);
     b = __builtin_shufflevector(x, y, ((L & S) != 0 ? W + L : L + S)...);
 #else
-    ((a.lane[L] = (L & S) != 0 ? y.lane[L - S] : x.lane[L]), ...);
-    ((b.lane[L] = (L & S) != 0 ? y.lane[L] : x.lane[L + S]), ...);
+    float x[W], y[W];
+    std::memcpy(x, &a, sizeof(x));
+    std::memcpy(y, &b, sizeof(y));
+    (((L & S) != 0 ? std::swap(x[L], y[L - S]) : void()), ...);
+    std::memcpy(&a, x, sizeof(x));
+    std::memcpy(&b, y, sizeof(y));
 #endif
 }
 
