@@ -125,7 +125,7 @@ def test_equals_pydensecrf(labels: int, normalization: str, backend: str) -> Non
 @properties
 @given(st.integers(1, 20), st.integers(0, 90), st.integers(1, 9), st.integers(0, 2**32), st.booleans())
 def test_backends_give_the_same_bits(
-    labels: int, points: int, dimensions: int, seed: int, potts: bool
+    compiled: Any, labels: int, points: int, dimensions: int, seed: int, potts: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     features = (rng.normal(size=(points, dimensions)) * rng.choice([0, 0.3, 3, 300])).astype(np.float32)
