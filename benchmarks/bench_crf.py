@@ -51,7 +51,7 @@ def _core(data: Path | None) -> Scene:
         return _patches(2693, 396, 14)
     from PIL import Image
 
-    photo = np.asarray(Image.open(next((data / "cores").glob("*.jpg"))).convert("RGB"))
+    photo = np.array(Image.open(next((data / "cores").glob("*.jpg"))).convert("RGB"))
     rng = np.random.default_rng(20260037)
     colours = photo.reshape(-1, 3)[rng.choice(photo.size // 3, 14, replace=False)]
     return Scene(_energies(photo, colours), photo, (3, 3), (10, 20, 40), 5)

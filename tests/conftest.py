@@ -86,9 +86,9 @@ def both() -> tuple[Any, Any]:
     return _backend.kernels("cpp"), _backend.kernels("numba")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def compiled() -> Any:
-    """The compiled core, for tests of sizes that take the readable twins minutes."""
+    """The compiled core, for tests that compare it with its twin, or of sizes that take the twin minutes."""
     reason = _backend.why_missing("cpp")
     if reason is not None:
         pytest.skip(reason)

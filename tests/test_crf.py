@@ -125,7 +125,7 @@ def test_equals_pydensecrf(labels: int, normalization: str, backend: str) -> Non
 @properties
 @given(st.integers(1, 20), st.integers(0, 90), st.integers(1, 9), st.integers(0, 2**32), st.booleans())
 def test_backends_give_the_same_bits(
-    labels: int, points: int, dimensions: int, seed: int, potts: bool
+    compiled: Any, labels: int, points: int, dimensions: int, seed: int, potts: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     features = (rng.normal(size=(points, dimensions)) * rng.choice([0, 0.3, 3, 300])).astype(np.float32)
@@ -164,6 +164,22 @@ def test_threads_and_instructions_do_not_matter() -> None:
     finally:
         core.set_simd_level(level)
         core.set_thread_count(threads)
+
+
+def test_points_in_any_order() -> None:
+    """Every thread's points come to the vertices of all others."""
+    core = pytest.importorskip("maskmill._core")
+    rng = np.random.default_rng(6)
+    features, unary = rng.normal(0, 3, (20001, 2)), energies(17, (20001,))
+    threads, found = core.thread_count(), []
+    try:
+        for count in (1, 2, 7):
+            core.set_thread_count(count)
+            found.append(crf.mean_field(unary, [(features, 1.5)], 2, backend="cpp"))
+    finally:
+        core.set_thread_count(threads)
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
 
 
 # Exact sums
@@ -330,6 +346,8 @@ BAD: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
     (U, IMAGE, {"bilateral": (10, [1, 2], 1)}, ValueError, "one number or 3, not of shape"),
     (U, IMAGE, {"iterations": -1}, ValueError, "iterations must be an integer of 0 or more, not -1"),
     (U, IMAGE, {"iterations": 1.5}, ValueError, "not 1.5"),
+    (U, IMAGE, {"iterations": INF}, ValueError, "not inf"),
+    (U, IMAGE, {"gaussian": (3, 1e300)}, ValueError, "a weight must be finite"),
     (U, IMAGE, {"method": "fast"}, ValueError, "method must be one of 'lattice', 'exact', not 'fast'"),
     (U, IMAGE, {"normalization": "all"}, ValueError, "normalization must be one of"),
     (U, IMAGE, {"out": np.empty((2, 3, 4))}, TypeError, "out must be an array of float32, not float64"),

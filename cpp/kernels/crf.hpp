@@ -14,8 +14,7 @@
 // Reference   Kraehenbuehl & Koltun, Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials (2011);
 //             Adams, Baek & Davis, Fast High-Dimensional Filtering Using the Permutohedral Lattice (2010); pydensecrf.
 // Cost        Lattice: n (d + 1) look-ups. Round: n (d + 1) rows of labels written and read, m rows d + 1 times; 16 labels are
-//             a cache line. Memory: 8 (n + m) (d + 1) bytes a lattice; to infer 4 labels m for each, and 64 m of the
-//             largest.
+//             a cache line. Memory: 8 (n + m) (d + 1) bytes a lattice; to infer 8 labels m for each.
 #pragma once
 
 #include "support/common.hpp"

@@ -1,5 +1,7 @@
+#include <array>
 #include <bit>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "kernels/crf.hpp"
@@ -36,17 +38,16 @@ inline float crf_alpha(int d) { return 1.0f / (1.0f + std::ldexp(1.0f, -d)); }
 namespace maskmill {
 namespace {
 
-// Labels in rows of 16, the last of 2, 4, 8 or 16: a plane of rows each.
+// Labels in rows of 16, the last of 1, 2, 4, 8 or 16: a plane of rows each.
 struct Chunk {
     size_t first, labels, width;
-    size_t start(size_t m) const { return first * m; }  // all before it are full
 };
 
 std::vector<Chunk> chunks_of(size_t labels) {
     std::vector<Chunk> chunks;
     for (size_t first = 0; first < labels; first += kRow) {
         const size_t own = std::min(kRow, labels - first);
-        chunks.push_back({first, own, std::bit_ceil(std::max<size_t>(own, 2))});
+        chunks.push_back({first, own, std::bit_ceil(own)});
     }
     return chunks;
 }
@@ -59,89 +60,95 @@ size_t padded(size_t labels) {
 // function<W>(...) for the width of a chunk.
 #define CRF_BY_WIDTH(width, function, ...)                          \
     switch (width) {                                                \
+        case 1: MASKMILL_DISPATCH(function<1>, __VA_ARGS__); break; \
         case 2: MASKMILL_DISPATCH(function<2>, __VA_ARGS__); break; \
         case 4: MASKMILL_DISPATCH(function<4>, __VA_ARGS__); break; \
         case 8: MASKMILL_DISPATCH(function<8>, __VA_ARGS__); break; \
         default: MASKMILL_DISPATCH(function<16>, __VA_ARGS__);      \
     }
 
-// Which points come to a thousand vertices. Vertices are numbered as points come to them: most often few.
-class Spans {
-  public:
-    explicit Spans(const CrfLatticeView& lattice) : groups_((lattice.m + kGroup - 1) / kGroup) {
-        const auto corners = static_cast<size_t>(lattice.d + 1);
-        const size_t pieces = std::clamp<size_t>(lattice.n / 16384, 1, static_cast<size_t>(thread_count()));
-        std::vector<std::vector<Span>> found(pieces);
-        parallel_run(pieces, [&](size_t p) {
-            found[p].resize(groups_);
-            for (size_t i = lattice.n * p / pieces; i < lattice.n * (p + 1) / pieces; ++i) {
-                for (size_t e = i * corners; e < (i + 1) * corners; ++e) {
-                    Span& span = found[p][lattice.vertices[e] / kGroup];
-                    span.begin = std::min(span.begin, i);
-                    span.end = i + 1;
-                }
-            }
-        });
-        for (const std::vector<Span>& part : found) {
-            spans_.resize(groups_);
-            for (size_t g = 0; g < groups_; ++g) spans_[g].join(part[g]);
-        }
-    }
-
-    struct Span {
-        size_t begin = ~size_t{0}, end = 0;
-        void join(const Span& other) {
-            begin = std::min(begin, other.begin);
-            end = std::max(end, other.end);
-        }
-    };
-    static constexpr size_t kGroup = 1024;
-
-    size_t groups() const { return groups_; }
-    Span of(size_t first, size_t last) const {
-        Span all;
-        for (size_t g = first; g < last; ++g) all.join(spans_[g]);
-        return all;
-    }
-
-  private:
-    size_t groups_;
-    std::vector<Span> spans_;
-};
+// Points cut into pieces of whole blocks, in a row: piece p ends where p + 1 begins.
+std::vector<size_t> cut(size_t n) {
+    const size_t blocks = (n + kCrfBlock - 1) / kCrfBlock;
+    const auto threads = static_cast<size_t>(thread_count());
+    const size_t pieces = threads == 1 ? 1 : std::clamp<size_t>(blocks / 32, 1, 2 * threads);
+    std::vector<size_t> cuts;
+    for (size_t p = 0; p <= pieces; ++p) cuts.push_back(std::min(n, blocks * p / pieces * kCrfBlock));
+    return cuts;
+}
 
 // Values at the vertices of one term's lattice, filtered there; rows of labels by chunks.
+//
+// Pieces of points are splatted at once. Vertices are numbered as points come to them, so most that a piece comes to are
+// its own: no earlier piece comes there. To the others its points give when all pieces are through, from rows that were
+// kept: every sum is in the order of the points.
 class Filtered {
   public:
-    Filtered(const CrfTerm& term, size_t labels) : term_(term), labels_(labels), spans_(term.lattice) {
-        resize_huge(values_, padded(labels) * (term.lattice.m + 1));
-    }
-
-    // planes (labels, n). `spare` holds m + 1 rows.
-    void filter(const float* planes, float* spare) {
-        const CrfLatticeView& lattice = term_.lattice;
-        for (const Chunk& chunk : chunks_of(labels_)) {
-            const size_t w = chunk.width;
-            float* values = at(chunk);
-            std::fill_n(values + lattice.m * w, w, 0.0f);
-            std::fill_n(spare + lattice.m * w, w, 0.0f);
-            const bool odd = lattice.d % 2 == 0;  // number of directions
-            float* from = odd ? spare : values;
-            float* to = odd ? values : spare;
-            parallel_for(spans_.groups(), 4, [&](size_t begin, size_t end) { splat(planes, chunk, begin, end, from); });
-            for (size_t j = 0; j <= static_cast<size_t>(lattice.d); ++j) {
-                const uint32_t* neighbours = lattice.neighbours + j * lattice.m * 2;
-                parallel_for(lattice.m, 2048, [&](size_t begin, size_t end) {
-                    CRF_BY_WIDTH(w, crf_blur, neighbours, from, to, begin, end);
-                });
-                std::swap(from, to);
+    Filtered(const CrfTerm& term, size_t labels, const std::vector<size_t>& cuts)
+        : term_(term), labels_(labels), chunks_(chunks_of(labels)), own_(cuts.size(), 0), late_(cuts.size() - 1) {
+        const size_t pieces = late_.size();
+        parallel_run(pieces, [&](size_t p) { own_[p + 1] = end_of_vertices(cuts[p], cuts[p + 1]); });
+        for (size_t p = 0; p < pieces; ++p) own_[p + 1] = std::max(own_[p], own_[p + 1]);
+        own_.back() = term.lattice.m;
+        parallel_run(pieces, [&](size_t p) { find_late(cuts[p], cuts[p + 1], p); });
+        for (Scratch<float>& values : values_) {
+            resize_huge(values, padded(labels) * (term.lattice.m + 1));
+            for (const Chunk& chunk : chunks_) {
+                std::fill_n(values.data() + row(chunk, term.lattice.m), chunk.width, 0.0f);
             }
         }
+    }
+
+    // Before the first points of a piece.
+    void clear(size_t piece) {
+        for (const Chunk& chunk : chunks_) {
+            float* values = values_[1 - now_].data();
+            std::fill(values + row(chunk, own_[piece]), values + row(chunk, own_[piece + 1]), 0.0f);
+        }
+        late_[piece].kept = 0;
+    }
+
+    // The next `count` points of a piece, from planes that are `stride` apart; rows: scratch.
+    void splat(size_t piece, size_t begin, size_t count, const float* planes, size_t stride, float* rows) {
+        Late& late = late_[piece];
+        const size_t from = late.kept;
+        while (late.kept < late.points.size() && late.points[late.kept] < begin + count) ++late.kept;
+        const float* factor = term_.before == nullptr ? nullptr : term_.before + begin;
+        for (const Chunk& chunk : chunks_) {
+            CRF_BY_WIDTH(chunk.width, crf_to_rows, planes + chunk.first * stride, stride, chunk.labels, count, factor,
+                         rows);
+            CRF_BY_WIDTH(chunk.width, crf_splat, term_.lattice, rows, nullptr, begin, count, own_[piece],
+                         own_[piece + 1], values_[1 - now_].data() + row(chunk, 0));
+            float* kept = late.rows.data() + chunk.first * late.points.size();
+            for (size_t i = from; i < late.kept; ++i) {
+                std::copy_n(rows + (late.points[i] - begin) * chunk.width, chunk.width, kept + i * chunk.width);
+            }
+        }
+    }
+
+    // After the last points of all pieces.
+    void blur() {
+        constexpr size_t kGrain = 2048;
+        const CrfLatticeView& lattice = term_.lattice;
+        float *from = values_[1 - now_].data(), *to = values_[now_].data();
+        parallel_for(lattice.m, kGrain, [&](size_t begin, size_t end) { splat_late(begin, end, from); });
+        for (size_t j = 0; j <= static_cast<size_t>(lattice.d); ++j) {
+            const uint32_t* neighbours = lattice.neighbours + j * lattice.m * 2;
+            parallel_for(lattice.m, kGrain, [&](size_t begin, size_t end) {
+                for (const Chunk& chunk : chunks_) {
+                    const size_t at = row(chunk, 0);
+                    CRF_BY_WIDTH(chunk.width, crf_blur, neighbours, from + at, to + at, begin, end);
+                }
+            });
+            std::swap(from, to);
+        }
+        if (lattice.d % 2 == 1) now_ = 1 - now_;  // an even number of directions: back where it was splatted
     }
 
     // planes (labels, kCrfBlock) += weight * what comes back to `count` points from `begin` on; rows: scratch.
     void add(size_t begin, size_t count, float weight, float* rows, float* planes) const {
-        for (const Chunk& chunk : chunks_of(labels_)) {
-            const float* values = at(chunk);
+        for (const Chunk& chunk : chunks_) {
+            const float* values = values_[now_].data() + row(chunk, 0);
             CRF_BY_WIDTH(chunk.width, crf_slice, term_, values, labels_ <= 2, begin, count, rows);
             float* to = planes + chunk.first * kCrfBlock;
             CRF_BY_WIDTH(chunk.width, crf_add, rows, weight, chunk.labels, to);
@@ -149,30 +156,57 @@ class Filtered {
     }
 
   private:
-    // Of groups of vertices: all points that come to them, block by block.
-    void splat(const float* planes, const Chunk& chunk, size_t first, size_t last, float* values) const {
-        const CrfLatticeView& lattice = term_.lattice;
-        const size_t begin = first * Spans::kGroup, end = std::min(last * Spans::kGroup, lattice.m);
-        std::fill_n(values + begin * chunk.width, (end - begin) * chunk.width, 0.0f);
-        const Spans::Span span = spans_.of(first, last);
-        alignas(64) float rows[kCrfBlock * kRow];
-        for (size_t i = span.begin; i < span.end; i += kCrfBlock) {
-            const size_t count = std::min<size_t>(kCrfBlock, span.end - i);
-            const float* from = planes + chunk.first * lattice.n + i;
-            const float* factor = term_.before == nullptr ? nullptr : term_.before + i;
-            CRF_BY_WIDTH(chunk.width, crf_to_rows, from, lattice.n, chunk.labels, count, factor, rows);
-            CRF_BY_WIDTH(chunk.width, crf_splat, lattice, rows, i, count, static_cast<uint32_t>(begin),
-                         static_cast<uint32_t>(end), values);
+    // Points of a piece that come to vertices of earlier ones, and their rows.
+    struct Late {
+        std::vector<uint32_t> points;
+        Scratch<float> rows;
+        size_t kept = 0;
+    };
+
+    uint32_t end_of_vertices(size_t begin, size_t end) const {
+        const auto corners = static_cast<size_t>(term_.lattice.d + 1);
+        uint32_t after = 0;
+        for (size_t e = begin * corners; e < end * corners; ++e) after = std::max(after, term_.lattice.vertices[e] + 1);
+        return after;
+    }
+
+    void find_late(size_t begin, size_t end, size_t piece) {
+        const auto corners = static_cast<size_t>(term_.lattice.d + 1);
+        Late& late = late_[piece];
+        for (size_t i = begin; i < end && piece > 0; ++i) {
+            const uint32_t* vertex = term_.lattice.vertices + i * corners;
+            if (*std::min_element(vertex, vertex + corners) < own_[piece]) {
+                late.points.push_back(static_cast<uint32_t>(i));
+            }
+        }
+        late.rows.resize(late.points.size() * padded(labels_));
+    }
+
+    void splat_late(size_t begin, size_t end, float* values) const {
+        for (size_t p = 1; p < late_.size(); ++p) {
+            const Late& late = late_[p];
+            const auto first = static_cast<uint32_t>(begin);
+            const uint32_t last = std::min(static_cast<uint32_t>(end), own_[p]);
+            if (first >= last || late.points.empty()) continue;
+            for (const Chunk& chunk : chunks_) {
+                const float* rows = late.rows.data() + chunk.first * late.points.size();
+                CRF_BY_WIDTH(chunk.width, crf_splat, term_.lattice, rows, late.points.data(), 0, late.points.size(),
+                             first, last, values + row(chunk, 0));
+            }
         }
     }
 
-    float* at(const Chunk& chunk) { return values_.data() + chunk.start(term_.lattice.m + 1); }
-    const float* at(const Chunk& chunk) const { return values_.data() + chunk.start(term_.lattice.m + 1); }
+    size_t row(const Chunk& chunk, size_t vertex) const {
+        return chunk.first * (term_.lattice.m + 1) + vertex * chunk.width;
+    }
 
     const CrfTerm& term_;
     size_t labels_;
-    Spans spans_;
-    Scratch<float> values_;
+    std::vector<Chunk> chunks_;
+    std::vector<uint32_t> own_;  // where the vertices of each piece begin
+    std::vector<Late> late_;
+    std::array<Scratch<float>, 2> values_;  // filtered; to be splatted into
+    size_t now_ = 0;
 };
 
 void to_planes(const float* block, size_t labels, size_t n, size_t begin, size_t count, float* planes) {
@@ -192,23 +226,15 @@ struct Block {
     float *logits, *filtered, *rows;
 };
 
-// body(begin, count, block) for blocks of points.
+// body(piece, begin, count, block) for blocks of points, in order within each piece.
 template <class Body>
-void for_each_block(size_t n, size_t labels, Body&& body) {
-    const size_t blocks = (n + kCrfBlock - 1) / kCrfBlock;
-    parallel_for(blocks, 8, [&](size_t from, size_t to) {
+void for_each_block(const std::vector<size_t>& cuts, size_t labels, Body&& body) {
+    parallel_run(cuts.size() - 1, [&](size_t p) {
         Block block(labels);
-        for (size_t b = from; b < to; ++b) {
-            const size_t begin = b * kCrfBlock;
-            body(begin, std::min<size_t>(kCrfBlock, n - begin), block);
+        for (size_t begin = cuts[p]; begin < cuts[p + 1]; begin += kCrfBlock) {
+            body(p, begin, std::min<size_t>(kCrfBlock, cuts[p + 1] - begin), block);
         }
     });
-}
-
-size_t greatest(std::span<const CrfTerm> terms) {
-    size_t m = 0;
-    for (const CrfTerm& term : terms) m = std::max(m, term.lattice.m);
-    return m;
 }
 
 // Adds a term's negative energy to the block's logits.
@@ -230,11 +256,14 @@ void add_term(const CrfTerm& term, const Filtered& values, size_t labels, size_t
 
 void crf_filter(const CrfLatticeView& lattice, const float* values, size_t labels, float* out) {
     const CrfTerm term{lattice};
-    Scratch<float> spare;
-    resize_huge(spare, (lattice.m + 1) * std::min(kRow, padded(labels)));
-    Filtered filtered(term, labels);
-    filtered.filter(values, spare.data());
-    for_each_block(lattice.n, labels, [&](size_t begin, size_t count, Block& block) {
+    const std::vector<size_t> cuts = cut(lattice.n);
+    Filtered filtered(term, labels, cuts);
+    for_each_block(cuts, labels, [&](size_t piece, size_t begin, size_t count, Block& block) {
+        if (begin == cuts[piece]) filtered.clear(piece);
+        filtered.splat(piece, begin, count, values + begin, lattice.n, block.rows);
+    });
+    filtered.blur();
+    for_each_block(cuts, labels, [&](size_t, size_t begin, size_t count, Block& block) {
         std::fill_n(block.logits, labels * kCrfBlock, 0.0f);
         filtered.add(begin, count, 1, block.rows, block.logits);
         to_planes(block.logits, labels, lattice.n, begin, count, out);
@@ -243,22 +272,25 @@ void crf_filter(const CrfLatticeView& lattice, const float* values, size_t label
 
 void crf_mean_field(const float* unary, size_t labels, size_t n, std::span<const CrfTerm> terms, int iterations,
                     float* out) {
-    Scratch<float> spare;
-    resize_huge(spare, (greatest(terms) + 1) * std::min(kRow, padded(labels)));
+    const std::vector<size_t> cuts = cut(n);
     std::vector<Filtered> filtered;
     filtered.reserve(terms.size());
-    for (const CrfTerm& term : terms) filtered.emplace_back(term, labels);
+    for (const CrfTerm& term : terms) filtered.emplace_back(term, labels, cuts);
     for (int round = 0; round <= iterations; ++round) {
-        if (round > 0) {
-            for (Filtered& f : filtered) f.filter(out, spare.data());
+        for (Filtered& f : filtered) {
+            if (round > 0) f.blur();
         }
-        for_each_block(n, labels, [&](size_t begin, size_t count, Block& block) {
+        for_each_block(cuts, labels, [&](size_t piece, size_t begin, size_t count, Block& block) {
             MASKMILL_DISPATCH(crf_negate, unary + begin, n, labels, count, block.logits);
             for (size_t t = 0; t < terms.size() && round > 0; ++t) {
                 add_term(terms[t], filtered[t], labels, begin, count, block);
             }
             MASKMILL_DISPATCH(crf_softmax, block.logits, labels);
-            to_planes(block.logits, labels, n, begin, count, out);
+            if (round == iterations) return to_planes(block.logits, labels, n, begin, count, out);
+            for (Filtered& f : filtered) {
+                if (begin == cuts[piece]) f.clear(piece);
+                f.splat(piece, begin, count, block.logits, kCrfBlock, block.rows);
+            }
         });
     }
 }

@@ -30,13 +30,46 @@ struct Row {
 };
 #endif
 
+// Lanes that have S in their number change places between rows a and b, which is S behind.
+template <int S, int W, int... L>
+inline void crf_cross(Row<W>& a, Row<W>& b, std::integer_sequence<int, L...>) {
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+    const Row<W> x = a, y = b;
+    a = __builtin_shufflevector(x, y, ((L & S) != 0 ? W + L - S : L)...);
+    b = __builtin_shufflevector(x, y, ((L & S) != 0 ? W + L : L + S)...);
+#else
+    float x[W], y[W];
+    std::memcpy(x, &a, sizeof(x));
+    std::memcpy(y, &b, sizeof(y));
+    (((L & S) != 0 ? std::swap(x[L], y[L - S]) : void()), ...);
+    std::memcpy(&a, x, sizeof(x));
+    std::memcpy(&b, y, sizeof(y));
+#endif
+}
+
+// Turns a square.
+template <int W, int S = W / 2>
+inline void crf_turn(Row<W>* rows) {
+    for (int i = 0; i < W; ++i) {
+        if ((i & S) == 0) crf_cross<S, W>(rows[i], rows[i + S], std::make_integer_sequence<int, W>());
+    }
+    if constexpr (S > 1) crf_turn<W, S / 2>(rows);
+}
+
 // rows (kCrfBlock, W) from planes (labels), n apart; zeros beyond the labels. `factor`: for each point, or null.
 template <int W>
 void crf_to_rows(const float* planes, size_t n, size_t labels, size_t count, const float* factor, float* rows) {
-    for (size_t l = 0; l < W; ++l) {
-        for (size_t k = 0; k < count; ++k) rows[k * W + l] = l < labels ? planes[l * n + k] : 0.0f;
+    size_t k = 0;
+    for (; W >= 4 && k + W <= count; k += W) {
+        Row<W> square[W] = {};
+        for (size_t l = 0; l < labels; ++l) std::memcpy(&square[l], planes + l * n + k, sizeof(Row<W>));
+        if constexpr (W >= 4) crf_turn<W>(square);
+        std::memcpy(rows + k * W, square, sizeof(square));
     }
-    for (size_t k = 0; k < count && factor != nullptr; ++k) {
+    for (; k < count; ++k) {
+        for (size_t l = 0; l < W; ++l) rows[k * W + l] = l < labels ? planes[l * n + k] : 0.0f;
+    }
+    for (k = 0; k < count && factor != nullptr; ++k) {
         Row<W> row;
         std::memcpy(&row, rows + k * W, sizeof(row));
         row = row * factor[k];
@@ -44,15 +77,15 @@ void crf_to_rows(const float* planes, size_t n, size_t labels, size_t count, con
     }
 }
 
-// Adds what points give to the vertices `first` .. `last` - 1, points in rising order.
+// Adds what points give to the vertices `first` .. `last` - 1, points in rising order: those from `begin` on, or `points`.
 template <int W>
-void crf_splat(const CrfLatticeView& lattice, const float* rows, size_t begin, size_t count, uint32_t first,
-               uint32_t last, float* values) {
+void crf_splat(const CrfLatticeView& lattice, const float* rows, const uint32_t* points, size_t begin, size_t count,
+               uint32_t first, uint32_t last, float* values) {
     const auto corners = static_cast<size_t>(lattice.d + 1);
     for (size_t k = 0; k < count; ++k) {
         Row<W> row;
         std::memcpy(&row, rows + k * W, sizeof(row));
-        const size_t at = (begin + k) * corners;
+        const size_t at = (points == nullptr ? begin + k : points[k]) * corners;
         for (size_t e = at; e < at + corners; ++e) {
             const uint32_t vertex = lattice.vertices[e];
             if (vertex - first >= last - first) continue;
@@ -64,11 +97,11 @@ void crf_splat(const CrfLatticeView& lattice, const float* rows, size_t begin, s
     }
 }
 
-// Along one direction; row m is zero.
+// Along one direction; row m is zero. Narrow rows are not asked for ahead: the processor has enough of them under way.
 template <int W>
 void crf_blur(const uint32_t* neighbours, const float* from, float* to, size_t begin, size_t end) {
     for (size_t v = begin; v < end; ++v) {
-        if (v + kCrfAhead < end) {
+        if (W >= 8 && v + kCrfAhead < end) {
             prefetch_row(from + size_t{neighbours[2 * (v + kCrfAhead)]} * W);
             prefetch_row(from + size_t{neighbours[2 * (v + kCrfAhead) + 1]} * W);
         }
@@ -92,7 +125,7 @@ void crf_slice(const CrfTerm& term, const float* values, bool few, size_t begin,
         const size_t at = (begin + k) * corners;
         Row<W> sum{};
         for (size_t e = at; e < at + corners; ++e) {
-            if (e + kCrfAhead < last) prefetch_row(values + size_t{lattice.vertices[e + kCrfAhead]} * W);
+            if (W >= 8 && e + kCrfAhead < last) prefetch_row(values + size_t{lattice.vertices[e + kCrfAhead]} * W);
             Row<W> row;
             std::memcpy(&row, values + size_t{lattice.vertices[e]} * W, sizeof(row));
             if (few) {
@@ -109,7 +142,19 @@ void crf_slice(const CrfTerm& term, const float* values, bool few, size_t begin,
 // planes (labels, kCrfBlock) += weight * rows (kCrfBlock, W), turned.
 template <int W>
 void crf_add(const float* rows, float weight, size_t labels, float* planes) {
-    for (size_t l = 0; l < labels; ++l) {
+    constexpr int kTurned = W >= 4 ? W : 1;
+    for (size_t k = 0; W >= 4 && k < kCrfBlock; k += kTurned) {
+        Row<W> square[W];
+        std::memcpy(square, rows + k * W, sizeof(square));
+        if constexpr (W >= 4) crf_turn<W>(square);
+        for (size_t l = 0; l < labels; ++l) {
+            Row<W> sum;
+            std::memcpy(&sum, planes + l * kCrfBlock + k, sizeof(sum));
+            sum += square[l] * weight;
+            std::memcpy(planes + l * kCrfBlock + k, &sum, sizeof(sum));
+        }
+    }
+    for (size_t l = 0; W < 4 && l < labels; ++l) {
         for (size_t k = 0; k < kCrfBlock; ++k) planes[l * kCrfBlock + k] += weight * rows[k * W + l];
     }
 }

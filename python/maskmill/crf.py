@@ -177,9 +177,7 @@ class Window:
         self.guide = (
             np.zeros((*self.shape, 0), np.float32) if guide is None else _image(guide, self.shape, "guide")
         )
-        reach = math.ceil(5 * self.sigma) if radius is None else int(radius)
-        if reach < 0:
-            raise ValueError(f"radius must be 0 or more, not {radius}")
+        reach = math.ceil(5 * self.sigma) if radius is None else _whole(radius, "radius", 0)
         self.radius = min(reach, max(self.shape))
         self.points = self.shape[0] * self.shape[1]
         self.sums: Doubles = self.filter(np.ones((1, self.points)))[0]
@@ -210,9 +208,15 @@ def _features(value: ArrayLike) -> Floats:
 
 def _positive(value: Any, name: str) -> float:
     number = float(value)
-    if not (0 < number < math.inf):
+    if not 0 < 5 * number < math.inf:
         raise ValueError(f"{name} must be positive, not {value}")
     return number
+
+
+def _whole(value: Any, name: str, least: int) -> int:
+    if not isinstance(value, int | np.integer) or not least <= value < 2**31:
+        raise ValueError(f"{name} must be an integer of {least} or more, not {value!r}")
+    return int(value)
 
 
 def _image(value: ArrayLike, shape: tuple[int, ...], name: str) -> Floats:
@@ -280,7 +284,7 @@ def refine(
     All sums of the lattice are in a fixed order: results are the same bits for any number of threads, and those of
     pydensecrf2 1.1 as it is built for x86-64. Axes are never swapped: rows are H in `unary` and in `image`. Memory
     besides `unary` and `out`, for each term: 8 (d + 1) bytes for each pixel and each vertex of the lattice, d being 2
-    for the Gaussian and C + 2 for the bilateral term; 4 bytes for each label at each vertex.
+    for the Gaussian and C + 2 for the bilateral term; 8 bytes for each label at each vertex.
 
     References
     ----------
@@ -342,8 +346,9 @@ def _points(shape: tuple[int, ...], sigma: float, guide: Floats | None = None) -
     """x, y in standard deviations and what `guide` has, of all pixels, row by row."""
     channels = 0 if guide is None else guide.shape[2]
     out = np.empty((*shape, 2 + channels), np.float32)
-    out[..., 0] = np.arange(shape[1], dtype=np.float32) / np.float32(sigma)
-    out[..., 1] = (np.arange(shape[0], dtype=np.float32) / np.float32(sigma))[:, None]
+    with np.errstate(all="ignore"):  # what is not finite is refused by the lattice
+        out[..., 0] = np.arange(shape[1], dtype=np.float32) / np.float32(sigma)
+        out[..., 1] = (np.arange(shape[0], dtype=np.float32) / np.float32(sigma))[:, None]
     if guide is not None:
         out[..., 2:] = guide
     return out.reshape(-1, 2 + channels)
@@ -353,14 +358,16 @@ def _guide(image: ArrayLike | None, shape: tuple[int, ...], srgb: ArrayLike) -> 
     if image is None:
         raise TypeError("image must be given for a bilateral term, not None")
     picture = _image(image, shape, "image")
-    scale = np.asarray(srgb, np.float32)
+    with np.errstate(over="ignore"):
+        scale = np.asarray(srgb, np.float32)
     if scale.shape not in ((), (picture.shape[2],)):
         raise ValueError(
             f"bilateral srgb must be one number or {picture.shape[2]}, not of shape {scale.shape}"
         )
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError(f"bilateral srgb must be positive, not {srgb!r}")
-    return picture / scale
+    with np.errstate(over="ignore"):
+        return picture / scale
 
 
 def mean_field(
@@ -411,9 +418,7 @@ def mean_field(
     """
     energies = _unary(unary, 2)
     labels, points = energies.shape
-    rounds = int(iterations)
-    if rounds != iterations or rounds < 0:
-        raise ValueError(f"iterations must be an integer of 0 or more, not {iterations}")
+    rounds = _whole(iterations, "iterations", 0)
     exact = bool(_check.choice(method, "method", METHODS))
     scaling = _check.choice(normalization, "normalization", NORMALIZATIONS)
     result = np.empty_like(energies) if out is None else _out(out, energies.shape)
@@ -498,14 +503,17 @@ def _weight(value: ArrayLike, labels: int) -> float | Floats:
     array = np.asarray(value)
     if array.dtype.kind not in "buif":
         raise TypeError(f"a weight must be real numbers, not {array.dtype}")
-    if not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        weights = array.astype(np.float32)
+    if not np.isfinite(weights).all():
         raise ValueError("a weight must be finite")
-    if array.ndim == 0:
-        return float(np.float32(array))
-    if array.shape != (labels, labels):
-        raise ValueError(f"a weight must be one number or have shape ({labels}, {labels}), not {array.shape}")
-    matrix = array.astype(np.float32)
-    return np.ascontiguousarray(np.float32(0.5) * (matrix + matrix.T))
+    if weights.ndim == 0:
+        return float(weights)
+    if weights.shape != (labels, labels):
+        raise ValueError(
+            f"a weight must be one number or have shape ({labels}, {labels}), not {weights.shape}"
+        )
+    return np.ascontiguousarray(np.float32(0.5) * (weights + weights.T))
 
 
 def _out(out: Any, shape: tuple[int, ...]) -> Floats:
@@ -545,9 +553,7 @@ def unary_from_labels(labels: ArrayLike, n: int, confidence: float) -> Floats:
     array = np.asarray(labels)
     if array.dtype.kind not in "bui":
         raise TypeError(f"labels must be integers, not {array.dtype}")
-    count = int(n)
-    if count < 1:
-        raise ValueError(f"n must be 1 or more, not {n}")
+    count = _whole(n, "n", 1)
     if not 0 < confidence <= 1:
         raise ValueError(f"confidence must be above 0 and at most 1, not {confidence}")
     if array.size and (array.min() < 0 or array.max() > count):
@@ -578,8 +584,7 @@ def unary_from_probabilities(probabilities: ArrayLike, floor: float = 1e-5) -> F
         raise ValueError(f"floor must be above 0 and at most 1, not {floor}")
     if array.size and not (array.min() >= 0 and array.max() <= 1 + 1e-3):
         raise ValueError(f"probabilities must be within 0 and 1, not {array.min()} to {array.max()}")
-    energies: Floats = (-np.log(np.clip(array, floor, 1))).astype(np.float32)
-    return energies
+    return np.ascontiguousarray(-np.log(np.clip(array, floor, 1)), np.float32)
 
 
 # Parameters
