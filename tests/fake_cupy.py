@@ -15,10 +15,10 @@ import pytest
 
 from maskmill import _backend
 
-__all__ = ["ascontiguousarray", "asarray", "empty", "from_dlpack", "ndarray", "pretended"]
+__all__ = ["asarray", "ascontiguousarray", "empty", "from_dlpack", "ndarray", "pretended"]
 
 
-class ndarray:  # noqa: N801  # as CuPy calls it
+class ndarray:  # as CuPy calls it
     def __init__(self, array: np.ndarray) -> None:
         self._array = array
 
@@ -55,7 +55,9 @@ def _operator(name: str) -> Any:
     return operate
 
 
-for _name in "add sub mul truediv floordiv mod neg eq ne lt le gt ge and or xor invert rsub radd rmul".split():
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
+_ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "neg", "rsub", "radd", "rmul")
+for _name in (*_COMPARISONS, *_ARITHMETIC, "and", "or", "xor", "invert"):
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 
 
@@ -94,7 +96,9 @@ def __getattr__(name: str) -> Any:
 @contextmanager
 def pretended() -> Iterator[Any]:
     """Within the block, there is a GPU: `cupy` is this module, and the kernels are the emulated ones."""
-    emulated = pytest.importorskip("maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED=ON")
+    emulated = pytest.importorskip(
+        "maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED=ON"
+    )
     this = sys.modules[__name__]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "cupy", this)

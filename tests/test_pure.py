@@ -166,7 +166,8 @@ def test_the_stub_names_all_twins() -> None:
 @pytest.mark.parametrize("name", KERNELS)
 def test_parameters_have_the_names_in_the_stub(backend: str, name: str) -> None:
     function: Any = getattr(_backend.kernels(backend), name)
-    if backend != "numba":  # pybind11 says it in the docstring's first line, or in one for each type that is taken
+    if backend != "numba":
+        # pybind11 says it in the docstring's first line, or in one for each type that is taken.
         line = next(line for line in function.__doc__.splitlines() if ") ->" in line and "*args" not in line)
         found = re.findall(r"(\w+): ", line.partition(") ->")[0])
     else:

@@ -19,8 +19,8 @@ NAMES = ("cpp", "cuda", "numba")
 _INSTALL = {
     "cpp": "this maskmill was built without its C++ core; reinstall it without MASKMILL_PURE, on a machine with a C++ "
     "compiler or from a wheel",
-    "cuda": "computing on a GPU needs a maskmill that was built where there is a CUDA compiler (nvcc 12.0 or newer), an "
-    "NVIDIA GPU with its driver, and CuPy (pip install 'maskmill[cuda]')",
+    "cuda": "computing on a GPU needs a maskmill that was built where there is a CUDA compiler (nvcc 12.0 or newer), "
+    "an NVIDIA GPU with its driver, and CuPy (pip install 'maskmill[cuda]')",
     "numba": "numba is not installed; run: pip install 'maskmill[numba]'",
 }
 
@@ -151,7 +151,9 @@ def kernels(backend: str | None = None, *values: Any) -> Any:
 
 def _where(name: str | None, on_gpu: bool) -> str | None:
     if on_gpu and name not in (None, "cuda"):
-        raise ValueError(f"arrays on a GPU need backend 'cuda', not {name!r}; array.get() brings them to the host")
+        raise ValueError(
+            f"arrays on a GPU need backend 'cuda', not {name!r}; array.get() brings them to the host"
+        )
     if not on_gpu and name == "cuda":
         raise ValueError(
             "backend 'cuda' takes arrays on a GPU; cupy.asarray(array), masks.to('cuda') and polygons.to('cuda') bring "

@@ -59,7 +59,8 @@ def integers(value: ArrayLike, dtype: DTypeLike, name: str) -> NDArray[Any]:
     if _fits(value, dtype):
         return value  # type: ignore[return-value]
     if is_on_gpu(value):
-        return _integers_on_gpu(value, dtype, name)
+        there: NDArray[Any] = _integers_on_gpu(value, dtype, name)
+        return there
     array = np.asarray(value)
     if array.size == 0 and array.dtype.kind == "f":
         array = array.astype(np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def is_on_gpu(value: object) -> bool:
-    """Whether a value is an array in the memory of a GPU: CuPy's, torch's, Numba's, or anything of the two protocols."""
+    """Whether a value is an array in a GPU's memory: CuPy's, torch's, Numba's, or anything of the two protocols."""
     if type(value) is np.ndarray:
         return False
     if hasattr(type(value), "__cuda_array_interface__"):
@@ -40,10 +40,10 @@ def as_cupy(value: Any) -> Any:
     cp = cupy()
     if isinstance(value, cp.ndarray):
         return value
-    if hasattr(
-        value, "__dlpack__"
-    ):  # exchanges streams; __cuda_array_interface__ of torch does not tell its own
-        return cp.from_dlpack(value)
+    if hasattr(value, "__dlpack__"):
+        return cp.from_dlpack(
+            value
+        )  # exchanges streams; __cuda_array_interface__ of torch does not tell its own
     return cp.asarray(value)
 
 
