@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def is_on_gpu(value: object) -> bool:
     """Whether a value is an array in a GPU's memory: CuPy's, torch's, Numba's, or anything of the two protocols."""
     if type(value) is np.ndarray:
         return False
-    if hasattr(type(value), "__cuda_array_interface__"):
-        # torch has the attribute on every tensor, and raises for those on the host.
-        return hasattr(value, "__cuda_array_interface__")
+    # Asked first: torch's other attribute raises for tensors on the host, with a gradient, or of bfloat16.
     about = getattr(value, "__dlpack_device__", None)
-    return about is not None and int(about()[0]) in (2, 13)  # kDLCUDA, kDLCUDAManaged
+    if about is not None:
+        return int(about()[0]) in (2, 13)  # kDLCUDA, kDLCUDAManaged
+    return hasattr(type(value), "__cuda_array_interface__")
 
 
 def cupy() -> Any:
@@ -50,6 +53,21 @@ def as_cupy(value: Any) -> Any:
 def to_host(value: Any) -> Any:
     """An array as NumPy's, wherever it was. Waits for the work on it."""
     return as_cupy(value).get() if is_on_gpu(value) else np.asarray(value)
+
+
+def to_host_together(values: Sequence[Any]) -> list[NDArray[Any]]:
+    """As `to_host`, all that are on a GPU in one transfer."""
+    found = [as_array(value) for value in values]
+    there = [i for i, array in enumerate(found) if is_on_gpu(array)]
+    if there:
+        cp = cupy()
+        parts = [cp.ascontiguousarray(found[i]).reshape(-1).view(np.uint8) for i in there]
+        octets = cp.concatenate(parts).get()
+        ends = list(accumulate((part.size for part in parts), initial=0))
+        for i, first, last in zip(there, ends, ends[1:], strict=False):
+            # A copy: aligned, and the memory of the others is not kept.
+            found[i] = octets[first:last].copy().view(found[i].dtype).reshape(found[i].shape)
+    return found
 
 
 def to_gpu(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,7 @@ def evaluate(
     ValueError
         On wrong parameters.
     """
-    from maskmill.pycocotools.coco import COCO, are_columns
+    from maskmill.pycocotools.coco import COCO, are_columns, count_instances
     from maskmill.pycocotools.cocoeval import COCOeval
 
     if iou_type not in IOU_TYPES:
@@ -136,29 +136,40 @@ def evaluate(
                 raise FormatError(wrong)
         progress("accumulating")
         ev.accumulate()
-    lines = io.StringIO()
-    with contextlib.redirect_stdout(lines):
-        ev.summarize()
-    names = _KEYPOINT_STATS if iou_type == "keypoints" else _BOX_STATS
-    stats = {name: float(value) for name, value in zip(names, ev.stats, strict=True)}
-    if stats["AP"] == -1:
-        stats["AP"] = _mean(ev.eval["precision"][:, :, :, 0, -1])
-    return CocoEvaluation(
-        iou_type,
-        stats,
-        lines.getvalue(),
-        [] if class_agnostic else _classes(ev, gt),
-        ev.eval["precision"],
-        ev.eval["recall"],
-        ev.eval["scores"],
-        np.asarray(ev.params.iouThrs, np.float64),
-        np.asarray(ev.params.recThrs, np.float64),
+    return summarized(
+        ev,
+        count_instances(gt),
         {
             "ground_truth": str(gt_path),
             "results": str(dt_path),
             "max_dets": [int(m) for m in ev.params.maxDets],
             "class_agnostic": class_agnostic,
         },
+    )
+
+
+def summarized(
+    ev: Any, categories: Iterable[tuple[Mapping[str, Any], int]], parameters: dict[str, Any]
+) -> CocoEvaluation:
+    """What a COCOeval has accumulated, as numbers. `categories`: each, and how many instances of it count."""
+    lines = io.StringIO()
+    with contextlib.redirect_stdout(lines):
+        ev.summarize()
+    names = _KEYPOINT_STATS if ev.params.iouType == "keypoints" else _BOX_STATS
+    stats = {name: float(value) for name, value in zip(names, ev.stats, strict=True)}
+    if stats["AP"] == -1:
+        stats["AP"] = _mean(ev.eval["precision"][:, :, :, 0, -1])
+    return CocoEvaluation(
+        ev.params.iouType,
+        stats,
+        lines.getvalue(),
+        _classes(ev, categories) if ev.params.useCats else [],
+        ev.eval["precision"],
+        ev.eval["recall"],
+        ev.eval["scores"],
+        np.asarray(ev.params.iouThrs, np.float64),
+        np.asarray(ev.params.recThrs, np.float64),
+        parameters,
     )
 
 
@@ -177,14 +188,19 @@ def _explained(ground_truth: Path, results: Path, iou_type: str) -> Iterator[Non
         raise FormatError(wrong) from error
 
 
-def _set_parameters(
-    params: Any, gt: Any, max_dets: Sequence[int] | None, class_agnostic: bool, classes: Sequence[str] | None
-) -> None:
+def set_limits(params: Any, max_dets: Sequence[int] | None) -> None:
+    """Limits of detections per image and class, if others are asked for than COCO's."""
     if max_dets is not None:
         wanted = len(params.maxDets)
         if len(max_dets) != wanted or list(max_dets) != sorted(set(max_dets)) or min(max_dets) < 1:
             raise ValueError(f"max_dets must be {wanted} rising numbers from 1 on, not {list(max_dets)}")
         params.maxDets = list(max_dets)
+
+
+def _set_parameters(
+    params: Any, gt: Any, max_dets: Sequence[int] | None, class_agnostic: bool, classes: Sequence[str] | None
+) -> None:
+    set_limits(params, max_dets)
     if class_agnostic:
         params.useCats = 0
     if classes:
@@ -202,12 +218,10 @@ def _mean(values: NDArray[np.float64]) -> float:
     return float(np.mean(valid)) if valid.size else -1.0
 
 
-def _classes(ev: Any, gt: Any) -> list[dict[str, Any]]:
-    from maskmill.pycocotools.coco import count_instances
-
+def _classes(ev: Any, categories: Iterable[tuple[Mapping[str, Any], int]]) -> list[dict[str, Any]]:
     precision, recall = ev.eval["precision"], ev.eval["recall"]
     thresholds = np.asarray(ev.params.iouThrs, np.float64)
-    counted = {category["id"]: (category, count) for category, count in count_instances(gt)}
+    counted = {category["id"]: (category, count) for category, count in categories}
 
     def at(threshold: float, k: int) -> float:
         return _mean(precision[np.isclose(thresholds, threshold), :, k, 0, -1])
