@@ -29,7 +29,9 @@ if(WITH_CUDA)
     target_compile_options(maskmill_cuda PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings -Xcompiler=-Wall>)
   endif()
   target_link_libraries(_cuda PRIVATE maskmill_cuda maskmill_kernels Python::NumPy)
-  target_compile_definitions(_cuda PRIVATE MASKMILL_VERSION="${PROJECT_VERSION}")
+  list(JOIN CMAKE_CUDA_ARCHITECTURES ", " architectures)
+  target_compile_definitions(_cuda PRIVATE
+    MASKMILL_VERSION="${PROJECT_VERSION}" MASKMILL_CUDA_ARCHITECTURES="${architectures}")
   install(TARGETS _cuda LIBRARY DESTINATION maskmill)
 endif()
 

@@ -65,15 +65,15 @@ def kernels(request: pytest.FixtureRequest):
     return _backend.kernels(request.param)
 
 
-@pytest.fixture(params=["emulated", "cuda"])
+@pytest.fixture(params=["emulated", "emulated-backward", "cuda"])
 def cupy(request: pytest.FixtureRequest) -> Any:
-    """CuPy where there is a GPU; and everywhere what tests take for it."""
+    """CuPy where there is a GPU; and everywhere what tests take for it, whose threads take turns from either end."""
     if request.param == "cuda":
         if _backend.why_missing("cuda") is not None:
             pytest.skip("no CUDA device")
         yield pytest.importorskip("cupy")
     else:
-        with fake_cupy.pretended() as module:
+        with fake_cupy.pretended(backward=request.param == "emulated-backward") as module:
             yield module
 
 

@@ -103,8 +103,11 @@ def __getattr__(name: str) -> Any:
 
 
 @contextmanager
-def pretended() -> Iterator[Any]:
-    """Within the block, there is a GPU: `cupy` is this module, and the kernels are the emulated ones."""
+def pretended(*, backward: bool = False) -> Iterator[Any]:
+    """Within the block, there is a GPU: `cupy` is this module, and the kernels are the emulated ones.
+
+    Backward, their last thread takes its turn first: what relies on an order that no GPU keeps then goes wrong.
+    """
     emulated = pytest.importorskip(
         "maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED=ON"
     )
@@ -113,7 +116,9 @@ def pretended() -> Iterator[Any]:
         patch.setitem(sys.modules, "cupy", this)
         patch.setitem(_backend._loaded, "cuda", _backend._OnGpu(emulated))
         emulated.set_library(__name__)
+        emulated.set_backward(backward)
         try:
             yield this
         finally:
             emulated.set_library("numpy")
+            emulated.set_backward(False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -264,6 +265,32 @@ def test_doctor(capsys):
     assert code == 0
     assert "backends" in out
     assert f"numpy {np.__version__}" in out
+
+
+def test_doctor_on_gpus(capsys, monkeypatch):
+    """A module that was built, and what there is to run it, in turns."""
+    about = SimpleNamespace(
+        architectures="90-real, 120",
+        runtime_version=lambda: 13000,
+        driver_version=lambda: 12040,
+        devices=list,
+        device_count=lambda: 0,
+    )
+    monkeypatch.setitem(sys.modules, "maskmill._cuda", about)
+    out = run("doctor", capsys=capsys)[1]
+    assert (
+        "cuda: built with CUDA 13.0 for compute capability 90-real, 120\n    driver: for CUDA up to 12.4"
+        in out
+    )
+    assert "device: no CUDA device: the driver is older than CUDA 13.0" in out
+    about.driver_version, about.devices = lambda: 0, list
+    out = run("doctor", capsys=capsys)[1]
+    assert "driver: none" in out
+    assert "device: no CUDA device\n" in out
+    about.driver_version, about.devices = lambda: 13000, lambda: [("Some GPU", (9, 0), 8 << 30)]
+    assert "device: Some GPU, compute capability 9.0, 8 GiB" in run("doctor", capsys=capsys)[1]
+    monkeypatch.setitem(sys.modules, "maskmill._cuda", None)
+    assert "cuda: not built" in run("doctor", capsys=capsys)[1]
 
 
 def test_demo(tmp_path, capsys):

@@ -58,7 +58,7 @@ void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue&, Arg
 // body(i) for i in [0, n), in any order and at once.
 template <class Body>
 void for_each(Queue&, size_t n, Body body) {
-    for (size_t i = 0; i < n; ++i) body(i);
+    for (size_t i = 0; i < n; ++i) body(emulated::turn(i, n));
 }
 
 // out[0] = 0, out[i + 1] = out[i] + of(i).
@@ -111,7 +111,9 @@ inline void fill_bytes(void* to, int value, size_t bytes, Queue& queue) {
 template <class Kernel, class... Args>
 void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue& queue, Args... args) {
     if (blocks.x * blocks.y * blocks.z == 0) return;
+    // clang-format off
     kernel<<<blocks, threads, shared, stream_of(queue)>>>(args...);
+    // clang-format on
     check(cudaGetLastError());
 }
 

@@ -9,6 +9,7 @@ namespace maskmill::cuda {
 std::vector<Device> devices() { return {{"emulated on the host", 0, 0, 0}}; }
 int runtime_version() { return 0; }
 uint64_t waits() { return emulated::waits; }
+void set_backward(bool backward) { emulated::backward = backward; }
 int driver_version() { return 0; }
 
 #else

@@ -24,6 +24,8 @@ int driver_version();
 #ifdef MASKMILL_CUDA_EMULATED
 // How often the host has waited for the device.
 uint64_t waits();
+// Whether blocks and threads take turns from the last to the first.
+void set_backward(bool backward);
 #endif
 
 void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue);

@@ -2,7 +2,8 @@
 //
 // Blocks run one after the other, the threads of a block as fibers in turns: a fiber runs until it waits, for its block
 // (__syncthreads) or its warp (shuffles and votes, __syncwarp). Shared memory is one copy per system thread. What this
-// cannot show are races between turns: compute-sanitizer does, on a GPU.
+// cannot show are all races between turns: compute-sanitizer does, on a GPU. Many show when everything is taken in the
+// opposite order.
 #pragma once
 
 #include <ucontext.h>
@@ -36,6 +37,11 @@ inline thread_local uint64_t waits = 0;  // how often the host has waited
 inline thread_local dim3 thread_index, block_index, block_size, grid_size;
 
 constexpr unsigned kWarp = 32;
+
+inline bool backward = false;  // the last block and thread first
+
+// The turns of n, by order of time.
+inline size_t turn(size_t i, size_t n) { return backward ? n - 1 - i : i; }
 constexpr size_t kStack = 128 << 10;
 
 enum class State { ready, at_block, at_warp, done };
@@ -104,8 +110,9 @@ inline void run_block() {
     for (size_t i = 0; i < block.size; ++i) {
         Fiber& fiber = block.fibers[i];
         fiber.state = State::ready;
-        fiber.index = dim3(static_cast<unsigned>(i) % block_size.x, static_cast<unsigned>(i) / block_size.x % block_size.y,
-                           static_cast<unsigned>(i) / (block_size.x * block_size.y));
+        fiber.index =
+            dim3(static_cast<unsigned>(i) % block_size.x, static_cast<unsigned>(i) / block_size.x % block_size.y,
+                 static_cast<unsigned>(i) / (block_size.x * block_size.y));
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.get();
         fiber.context.uc_stack.ss_size = kStack;
@@ -113,7 +120,8 @@ inline void run_block() {
         makecontext(&fiber.context, fiber_main, 0);
     }
     do {
-        for (block.running = 0; block.running < block.size; ++block.running) {
+        for (size_t i = 0; i < block.size; ++i) {
+            block.running = turn(i, block.size);
             Fiber& fiber = block.fibers[block.running];
             if (fiber.state != State::ready) continue;
             thread_index = fiber.index;
@@ -130,13 +138,12 @@ void run(dim3 blocks, dim3 threads, size_t shared, Body&& body) {
     if (block.fibers.size() < block.size) block.fibers.resize(block.size);
     block.shared.resize(shared + 256);
     block.body = body;
-    for (unsigned z = 0; z < blocks.z; ++z) {
-        for (unsigned y = 0; y < blocks.y; ++y) {
-            for (unsigned x = 0; x < blocks.x; ++x) {
-                block_index = dim3(x, y, z);
-                run_block();
-            }
-        }
+    const size_t row = blocks.x, plane = row * blocks.y, all = plane * blocks.z;
+    for (size_t i = 0; i < all; ++i) {
+        const size_t at = turn(i, all);
+        block_index = dim3(static_cast<unsigned>(at % row), static_cast<unsigned>(at % plane / row),
+                           static_cast<unsigned>(at / plane));
+        run_block();
     }
 }
 
@@ -182,16 +189,19 @@ inline void __threadfence() {}
 template <class T>
 T __shfl_sync(unsigned, T value, int from, int width = 32) {
     const int base = static_cast<int>(maskmill::cuda::emulated::lane()) / width * width;
-    return maskmill::cuda::emulated::exchange(value, [&](auto at) { return at(static_cast<size_t>(base + (from & (width - 1)))); });
+    return maskmill::cuda::emulated::exchange(
+        value, [&](auto at) { return at(static_cast<size_t>(base + (from & (width - 1)))); });
 }
 template <class T>
 T __shfl_up_sync(unsigned, T value, unsigned by, int width = 32) {
-    const unsigned lane = maskmill::cuda::emulated::lane(), base = lane / static_cast<unsigned>(width) * static_cast<unsigned>(width);
+    const unsigned lane = maskmill::cuda::emulated::lane(),
+                   base = lane / static_cast<unsigned>(width) * static_cast<unsigned>(width);
     return maskmill::cuda::emulated::exchange(value, [&](auto at) { return at(lane < base + by ? lane : lane - by); });
 }
 template <class T>
 T __shfl_down_sync(unsigned, T value, unsigned by, int width = 32) {
-    const unsigned lane = maskmill::cuda::emulated::lane(), base = lane / static_cast<unsigned>(width) * static_cast<unsigned>(width);
+    const unsigned lane = maskmill::cuda::emulated::lane(),
+                   base = lane / static_cast<unsigned>(width) * static_cast<unsigned>(width);
     return maskmill::cuda::emulated::exchange(
         value, [&](auto at) { return at(lane + by >= base + static_cast<unsigned>(width) ? lane : lane + by); });
 }
@@ -219,21 +229,55 @@ inline int __clzll(long long x) { return std::countl_zero(static_cast<unsigned l
 inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 inline int __ffsll(long long x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned long long>(x)) + 1; }
 template <class T>
-T __ldg(const T* p) { return *p; }
+T __ldg(const T* p) {
+    return *p;
+}
 
 template <class T>
-T atomicAdd(T* p, T value) { const T old = *p; *p = static_cast<T>(old + value); return old; }
+T atomicAdd(T* p, T value) {
+    const T old = *p;
+    *p = static_cast<T>(old + value);
+    return old;
+}
 template <class T>
-T atomicMin(T* p, T value) { const T old = *p; *p = std::min(old, value); return old; }
+T atomicMin(T* p, T value) {
+    const T old = *p;
+    *p = std::min(old, value);
+    return old;
+}
 template <class T>
-T atomicMax(T* p, T value) { const T old = *p; *p = std::max(old, value); return old; }
+T atomicMax(T* p, T value) {
+    const T old = *p;
+    *p = std::max(old, value);
+    return old;
+}
 template <class T>
-T atomicOr(T* p, T value) { const T old = *p; *p = old | value; return old; }
+T atomicOr(T* p, T value) {
+    const T old = *p;
+    *p = old | value;
+    return old;
+}
 template <class T>
-T atomicXor(T* p, T value) { const T old = *p; *p = old ^ value; return old; }
+T atomicXor(T* p, T value) {
+    const T old = *p;
+    *p = old ^ value;
+    return old;
+}
 template <class T>
-T atomicAnd(T* p, T value) { const T old = *p; *p = old & value; return old; }
+T atomicAnd(T* p, T value) {
+    const T old = *p;
+    *p = old & value;
+    return old;
+}
 template <class T>
-T atomicExch(T* p, T value) { const T old = *p; *p = value; return old; }
+T atomicExch(T* p, T value) {
+    const T old = *p;
+    *p = value;
+    return old;
+}
 template <class T>
-T atomicCAS(T* p, T expected, T value) { const T old = *p; if (old == expected) *p = value; return old; }
+T atomicCAS(T* p, T expected, T value) {
+    const T old = *p;
+    if (old == expected) *p = value;
+    return old;
+}

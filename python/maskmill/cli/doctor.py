@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,9 @@ _PACKAGES = {"PIL": "pillow", "nrrd": "pynrrd", "sklearn": "scikit-learn", "yaml
 """Names of packages where they are not those of their modules."""
 
 
+_NOT = "not installed"
+
+
 def add_parser(verbs: Any) -> None:
     verbs.add_parser(
         "doctor",
@@ -65,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"  cpp: missing: {reason}")
     reason = _backend.why_missing("numba")
     print(f"  numba: {_version('numba') if reason is None else 'missing: ' + reason}")
+    for line in _about_gpus():
+        print(f"  {line}")
     print("optional packages")
     for module, extra, purpose in _OPTIONAL:
         if importlib.util.find_spec(module) is not None:
@@ -78,8 +84,48 @@ def run(options: argparse.Namespace) -> int:
     return int(broken)
 
 
+def _about_gpus() -> list[str]:
+    """What was compiled for GPUs, what there is to run it, and what is missing."""
+    from maskmill import _backend
+
+    try:
+        module = importlib.import_module("maskmill._cuda")
+    except ImportError as error:
+        return [
+            f"cuda: not built ({error}); where nvcc (12.0 or newer) is on the PATH, installing from source builds it: "
+            "pip install --force-reinstall --no-deps --no-binary maskmill maskmill"
+        ]
+    built, driver = module.runtime_version(), module.driver_version()
+    lines = [
+        f"cuda: built with CUDA {_cuda_version(built)} for compute capability {module.architectures}",
+        "  driver: " + (f"for CUDA up to {_cuda_version(driver)}" if driver else "none; get it from NVIDIA"),
+    ]
+    found = [f"{name} {_version(name)}" for name in _CUPY if _version(name) != _NOT]
+    lines.append("  " + (found[0] if found else f"CuPy missing; {_GET_CUPY}"))
+    try:
+        devices = module.devices()
+    except RuntimeError as error:
+        return [*lines, f"  device: {error}"]
+    for name, (major, minor), size in devices:
+        lines.append(f"  device: {name}, compute capability {major}.{minor}, {size / 2**30:.0f} GiB")
+    if not devices:
+        old = f": the driver is older than CUDA {_cuda_version(built)}" if 0 < driver < built else ""
+        lines.append(f"  device: no CUDA device{old}")
+    elif (reason := _backend.why_missing("cuda")) is not None:
+        lines.append(f"  cannot be used: {reason}")
+    return lines
+
+
+_CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+_GET_CUPY = "pip install 'maskmill[cuda]', or cupy-cuda12x where the driver is for CUDA 12"
+
+
+def _cuda_version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"
+
+
 def _version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return _NOT
