@@ -291,6 +291,10 @@ class Case:
     def name(self) -> str:
         return f"{self.operation}, {self.workload.name}"
 
+    @property
+    def source(self) -> str:
+        return str(self.workload.source)
+
     def result(self) -> Result:
         return Result(self.kernel, self.operation, self.workload.name, self.workload.source)
 

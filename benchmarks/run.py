@@ -93,7 +93,7 @@ def machine() -> dict[str, Any]:
     read, write = bandwidth()
     return {
         "date": datetime.datetime.now().astimezone().date().isoformat(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "threads": thread_count(),
         "simd": None if _backend.why_missing("cpp") else _backend.kernels("cpp").simd_level(),
@@ -107,7 +107,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -120,6 +120,7 @@ def _processor() -> str:
 # Words and numbers of the table
 
 COLUMNS = ("operation", "input", "ours", "best rival", "", "ratio", "of the floor")
+NUMBERS = {"ours", "best rival", "ratio", "of the floor"}
 
 
 def amount(value: float, unit: str) -> str:

@@ -18,10 +18,12 @@ examples:
   maskmill bench --only overlap polygons     two kernels
   maskmill bench --only "rle_encode, 200"    one operation on one input, see --list
   maskmill bench --all --markdown table.md   everything, those who take minutes included
+  maskmill bench --backend cuda              arrays on a GPU; 32 GB of its memory and of the host's
 
 Every row is the same job on the same input, done in turns by all who are installed; whoever gives another answer is
 left out and named. ratio: what the fastest rival takes of what maskmill takes. of the floor: what one pass over the
-memory that must be read and written takes, of what maskmill takes.
+memory that must be read and written takes, of what maskmill takes. On a GPU the pass is a copy there, times are between
+events of the stream, and the other columns are the C++ core on the host and what CuPy or torch do on the GPU.
 
 exit codes: 0 done, however slow; 1 an answer of maskmill's was wrong; 2 wrong usage
 """
@@ -34,6 +36,9 @@ def add_parser(verbs: Any) -> None:
         description="Measure every kernel and whole evaluations, against whatever rivals are installed.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument(
+        "--backend", choices=("cpp", "cuda"), default="cpp", help="arrays on the host, or on a GPU"
     )
     p.add_argument(
         "--quick", action="store_true", help="small inputs and few rounds: less than a minute, no rivals"
@@ -59,11 +64,11 @@ def run(options: argparse.Namespace) -> int:
             raise FileNotFoundError(2, "the folder to write to does not exist", str(file))
     if options.repeat is not None and options.repeat < 1:
         raise ValueError(f"--repeat must be 1 or more, not {options.repeat}")
-    bench = _benchmarks()
+    bench = _benchmarks(options.backend)
     cases = bench.cases(options.only, quick=options.quick)
     if options.list:
         for case in cases:
-            print(f"{case.kernel:<11} {case.name:<62} {case.workload.source}")
+            print(f"{case.kernel:<11} {case.name:<62} {case.source}")
         return 0
     settings = bench.settings(
         quick=options.quick,
@@ -99,8 +104,8 @@ def run(options: argparse.Namespace) -> int:
     return int(any(result.wrong for result in results))
 
 
-def _benchmarks() -> Any:
-    """The benchmarks that were installed with maskmill, or those beside its sources."""
+def _benchmarks(backend: str = "cpp") -> Any:
+    """The benchmarks that were installed with maskmill, or those beside its sources; for a GPU, those of that."""
     name = "maskmill.benchmarks"
     if importlib.util.find_spec(name) is None:
         start = Path(__file__).resolve().parents[3] / "benchmarks" / "__init__.py"
@@ -116,11 +121,13 @@ def _benchmarks() -> Any:
         package = importlib.util.module_from_spec(spec)
         sys.modules[name] = package
         spec.loader.exec_module(package)
-    return importlib.import_module(f"{name}.run")
+    return importlib.import_module(f"{name}.gpu.run" if backend == "cuda" else f"{name}.run")
 
 
 def _command(options: argparse.Namespace) -> str:
     words = ["maskmill", "bench"]
+    if options.backend != "cpp":
+        words += ["--backend", options.backend]
     for name in ("quick", "all", "no_numba"):
         if getattr(options, name):
             words.append(f"--{name.replace('_', '-')}")
@@ -141,8 +148,7 @@ def _print(bench: Any, results: list[Any], where: dict[str, Any], command: str) 
         console = Console(highlight=False, width=160)
     table = Table(box=None, pad_edge=False)
     for name in bench.COLUMNS:
-        right = name in ("ours", "best rival", "ratio", "of the floor")
-        table.add_column(name, justify="right" if right else "left")
+        table.add_column(name, justify="right" if name in bench.NUMBERS else "left")
     for result in results:
         table.add_row(*bench.row(result))
     console.print(table)

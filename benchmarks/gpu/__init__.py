@@ -1,0 +1,1 @@
+"""Benchmarks of arrays on a GPU: `maskmill bench --backend cuda`."""
