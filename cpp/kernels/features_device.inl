@@ -6,12 +6,13 @@
 
 #include "kernels/features_pixel.inl"
 #include "support/cuda.cuh"
+#include "support/cuda_divide.cuh"
 
 namespace maskmill::cuda {
 
 constexpr int kAtOnce = 4;  // sums of a thread, of pixels that follow each other along the kernel
 
-// A line of an image's or a plane's pixels that a kernel is moved along, its border included.
+// A line of an image's or a plane's pixels that a kernel is moved along.
 template <class T>
 struct FeatureLine {
     const T* data;
@@ -19,38 +20,85 @@ struct FeatureLine {
     FeatureBorder border;
     bool square;
 
+    MASKMILL_HD double value_of(T pixel) const {
+        const double v = static_cast<double>(pixel);
+        return square ? v * v : v;
+    }
+    // Pixel i, or what stands for it beyond the border.
     MASKMILL_HD double operator[](int64_t i) const {
         const int64_t k = static_cast<uint64_t>(i) < static_cast<uint64_t>(n) ? i : within(i, n, border);
-        const double v = static_cast<double>(data[k * step]);
-        return square ? v * v : v;
+        return value_of(data[k * step]);
+    }
+};
+
+// Pixels from `first` on, one after the other in one direction: where each lies is an addition.
+template <class T>
+struct PixelsInside {
+    static constexpr int kSteps = 4;  // that are taken together, so that their loads are under way at once
+    const FeatureLine<T>& line;
+    const T* p;
+    int64_t step;
+
+    MASKMILL_HD PixelsInside(const FeatureLine<T>& of, int64_t first, int direction)
+        : line(of), p(of.data + first * of.step), step(direction * of.step) {}
+    MASKMILL_HD double next() {
+        const double v = line.value_of(*p);
+        p += step;
+        return v;
+    }
+};
+template <class T>
+struct PixelsAnywhere {
+    static constexpr int kSteps = 1;
+    const FeatureLine<T>& line;
+    int64_t at, step;
+
+    MASKMILL_HD PixelsAnywhere(const FeatureLine<T>& of, int64_t first, int direction)
+        : line(of), at(first), step(direction) {}
+    MASKMILL_HD double next() {
+        const double v = line[at];
+        at += step;
+        return v;
     }
 };
 
 // Pixels `at` .. at + 3 of a line, correlated: from the farthest pair to the nearest. Both windows of the pairs move
-// inwards by one pixel a step: two loads for four sums.
-template <class T>
-MASKMILL_HD void correlate_four(const FeatureLine<T>& line, int64_t at, const double* weights, int64_t radius, bool odd,
-                                double* sums) {
+// inwards by one pixel a step: two loads for four sums. Of an odd kernel, a - b is a + (-b).
+template <class Pixels, class T>
+MASKMILL_HD void correlate_by(const FeatureLine<T>& line, int64_t at, const double* weights, int64_t radius, bool odd,
+                              double* sums) {
     double before[kAtOnce], after[kAtOnce];
+    Pixels middle(line, at, 1), low(line, at - radius, 1), high(line, at + radius + kAtOnce - 1, -1);
     MASKMILL_UNROLL
     for (int k = 0; k < kAtOnce; ++k) {
-        sums[k] = line[at + k] * weights[0];
-        before[k] = line[at + k - radius];
-        after[k] = line[at + k + radius];
+        sums[k] = middle.next() * weights[0];
+        const double v = low.next();
+        before[k] = odd ? -v : v;
+        after[kAtOnce - 1 - k] = high.next();
     }
+    MASKMILL_UNROLL_BY(Pixels::kSteps)
     for (int64_t j = radius; j > 0; --j) {
         const double w = weights[j];
         MASKMILL_UNROLL
-        for (int k = 0; k < kAtOnce; ++k) {
-            sums[k] += (odd ? after[k] - before[k] : after[k] + before[k]) * w;
-        }
+        for (int k = 0; k < kAtOnce; ++k) sums[k] += (after[k] + before[k]) * w;
         MASKMILL_UNROLL
         for (int k = 0; k + 1 < kAtOnce; ++k) {
             before[k] = before[k + 1];
             after[kAtOnce - 1 - k] = after[kAtOnce - 2 - k];
         }
-        before[kAtOnce - 1] = line[at + kAtOnce - j];
-        after[0] = line[at + j - 1];
+        const double v = low.next();
+        before[kAtOnce - 1] = odd ? -v : v;
+        after[0] = high.next();
+    }
+}
+
+template <class T>
+MASKMILL_HD void correlate_four(const FeatureLine<T>& line, int64_t at, const double* weights, int64_t radius, bool odd,
+                                double* sums) {
+    if (at >= radius && at + radius + kAtOnce <= line.n) {
+        correlate_by<PixelsInside<T>>(line, at, weights, radius, odd, sums);
+    } else {
+        correlate_by<PixelsAnywhere<T>>(line, at, weights, radius, odd, sums);
     }
 }
 

@@ -25,9 +25,12 @@
 
 // Before loops in functions that the host's compiler sees, too: it does not know CUDA's pragma.
 #ifdef __CUDA_ARCH__
-#define MASKMILL_UNROLL _Pragma("unroll")
+#define MASKMILL_PRAGMA(text) _Pragma(#text)
+#define MASKMILL_UNROLL MASKMILL_PRAGMA(unroll)
+#define MASKMILL_UNROLL_BY(n) MASKMILL_PRAGMA(unroll n)
 #else
 #define MASKMILL_UNROLL
+#define MASKMILL_UNROLL_BY(n)
 #endif
 
 namespace maskmill::cuda {
