@@ -278,6 +278,23 @@ def test_planes_any_strides(backend: str, rng: np.random.Generator, dtype: str) 
                 np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f8"])
+def test_planes_whose_slices_are_neighbours(backend: str, rng: np.random.Generator, dtype: str) -> None:
+    volume = some_array(rng, (2, 142, 140), dtype)
+    whole, few, odd = range(140), range(4, 72), range(1, 9)
+    for view, slices in [
+        (volume, whole),
+        (volume, few),
+        (volume, odd),
+        (volume, [*few, 3]),
+        (volume[..., 1:], few),
+    ]:
+        for w in (140, 131, 4):  # more than a tile, and no whole words
+            got = patches.planes(view, 2, [[0, 2, 0, w], [0, 2, 2, w + 2]], slices, backend=backend)
+            cross = view[:, :, np.array(slices)].transpose(2, 0, 1)
+            np.testing.assert_array_equal(got, [cross[:, :, :w], cross[:, :, 2 : w + 2]])
+
+
 @pytest.mark.parametrize("h", [15, 16, 33])
 @pytest.mark.parametrize("w", [15, 16, 31, 32, 47, 63, 64, 100])
 def test_transposed_at_every_level(level: str, rng: np.random.Generator, h: int, w: int) -> None:

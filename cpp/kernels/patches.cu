@@ -9,12 +9,10 @@
 //           piece's share of what is done once: 67 M pieces a GB are 0.15 ms of instruction issue (132 SMs, 4 a clock,
 //           1.7 GHz), which memory hides. What is padded, strided or at the ends of the array or of a patch goes
 //           element by element.
-//           Planes whose neighbours in memory are slices (axis 2 in C order) pass through shared memory, in tiles of 64
-//           slices by 64 columns, a row at a time: both sides see runs of 64 elements. Bytes are packed to words of four
-//           columns where widths allow it, which takes 1.75 instead of 4 instructions of the load and store unit an
-//           element: about 0.4 ms a GB. Images in Fortran order go element by element, and lean on the L2.
+//           Planes whose neighbours in memory are slices (axis 2 in C order) are turned, see patches_turn.cu. Images in
+//           Fortran order go element by element, and lean on the L2.
 // Measured by ptxas for sm_90: the walk takes 56 to 60 registers (half of the warps that an SM can hold, 16 KB in flight
-//           where 13 KB hide the latency of memory), the rest up to 79, tiles 40; nothing of the walk is spilled.
+//           where 13 KB hide the latency of memory), the rest up to 79; nothing of the walk is spilled.
 #include "kernels/patches_device.inl"
 
 namespace maskmill::cuda {
@@ -147,78 +145,6 @@ PatchOrigin origin_of(const PatchArray& array, PatchPad pad, const uint8_t* fill
     return out;
 }
 
-constexpr int kSide = 64;
-#ifdef MASKMILL_CUDA_EMULATED
-constexpr unsigned kTurnThreads = 32;  // a fiber costs more than what it does here
-#else
-constexpr unsigned kTurnThreads = 256;
-#endif
-
-// Columns and slices of one row of a tile: read with neighbouring slices beside each other, written with columns, P of
-// them together.
-template <class T, int P>
-__global__ void __launch_bounds__(kTurnThreads)
-    turn_kernel(PlaneAxes axes, const uint8_t* data, const int64_t* tiles, const int64_t* slices, int64_t n_slices,
-                int64_t h, int64_t w, int64_t across, int64_t along, uint8_t* out) {
-    using Word = std::conditional_t<P == 1, T, uint32_t>;
-    constexpr int kWords = kSide / P;
-    // One more word a row, so that a column lies in all banks.
-    __shared__ Word turned[kSide][kWords + (sizeof(Word) < 4 ? 4 / sizeof(Word) : 1)];
-    int64_t job = blockIdx.x;
-    const int64_t c0 = job % across * kSide, s0 = job / across % along * kSide;
-    job /= across * along;
-    const int64_t r = job % h, t = job / h;
-    const uint8_t* const row = data + (tiles[4 * t] + r) * axes.row_step + (tiles[4 * t + 2] + c0) * axes.column_step;
-    const int words = (w - c0 < kSide ? static_cast<int>(w - c0) : kSide) / P;
-    const int deep = n_slices - s0 < kSide ? static_cast<int>(n_slices - s0) : kSide;
-    for (int k = static_cast<int>(threadIdx.x); k < kSide * words; k += static_cast<int>(kTurnThreads)) {
-        const int s = k % kSide, c = k / kSide;
-        if (s >= deep) continue;
-        const uint8_t* p = row + c * P * axes.column_step + slices[s0 + s] * axes.slice_step;
-        Word word = 0;
-#pragma unroll
-        for (int q = 0; q < P; ++q, p += axes.column_step) {
-            word = static_cast<Word>(word | static_cast<Word>(load_as<T>(p)) << (8 * static_cast<int>(sizeof(T)) * q));
-        }
-        turned[s][c] = word;
-    }
-    __syncthreads();
-    Word* const to = reinterpret_cast<Word*>(out) + (((t * n_slices + s0) * h + r) * w + c0) / P;
-    for (int k = static_cast<int>(threadIdx.x); k < kWords * deep; k += static_cast<int>(kTurnThreads)) {
-        const int s = k / kWords, c = k % kWords;
-        if (c < words) to[s * h * (w / P) + c] = turned[s][c];
-    }
-}
-
-template <class T, int P>
-void turn_by(const PlaneAxes& axes, const PatchArray& volume, const int64_t* tiles, const int64_t* slices,
-             const PatchPlanes& planes, int64_t h, int64_t w, uint8_t* out, Queue& queue) {
-    const auto n_slices = static_cast<int64_t>(planes.n_slices);
-    const int64_t across = (w + kSide - 1) / kSide, along = (n_slices + kSide - 1) / kSide;
-    const auto jobs = static_cast<size_t>(across * along * h) * planes.n_tiles;
-    launch(turn_kernel<T, P>, dim3(blocks_for(jobs, 1)), dim3(kTurnThreads), 0, queue, axes, volume.data, tiles, slices,
-           n_slices, h, w, across, along, out);
-}
-
-template <class T>
-void turn(const PlaneAxes& axes, const PatchArray& volume, const int64_t* tiles, const int64_t* slices,
-          const PatchPlanes& planes, int64_t h, int64_t w, uint8_t* out, Queue& queue) {
-    constexpr int kPacked = sizeof(T) < 4 ? 4 / sizeof(T) : 1;
-    const bool packs = w % kPacked == 0 && reinterpret_cast<uintptr_t>(out) % 4 == 0;
-    if (packs) return turn_by<T, kPacked>(axes, volume, tiles, slices, planes, h, w, out, queue);
-    turn_by<T, 1>(axes, volume, tiles, slices, planes, h, w, out, queue);
-}
-
-// Whether slices are nearer in memory than columns, and the elements are of a size and at places that can be loaded.
-bool turns(const PlaneAxes& axes, const PatchArray& volume, const PatchPlanes& planes, const uint8_t* out) {
-    constexpr size_t kPays = 8;  // slices: a tile reads whole sectors of memory from 8 elements of 4 bytes on
-    uint64_t all = reinterpret_cast<uintptr_t>(volume.data) | reinterpret_cast<uintptr_t>(out);
-    for (const int64_t step : volume.strides) all |= static_cast<uint64_t>(step);
-    return planes.n_slices >= kPays && std::abs(axes.slice_step) < std::abs(axes.column_step) &&
-           std::has_single_bit(static_cast<uint64_t>(volume.itemsize)) && volume.itemsize <= 8 &&
-           all % static_cast<uint64_t>(volume.itemsize) == 0;
-}
-
 }  // namespace
 
 void patches_extract(const PatchArray& array, const PatchBoxes& boxes, PatchPad pad, const uint8_t* fill, uint8_t* out,
@@ -251,14 +177,7 @@ void patches_planes(const PatchArray& volume, const PatchPlanes& planes, uint8_t
     const int64_t* const tiles = sent(planes.tiles, 4 * planes.n_tiles, queue);
     const int64_t* const slices = sent(planes.slices, planes.n_slices, queue);
     const PlaneAxes axes = plane_axes(volume, planes.axis);
-    if (turns(axes, volume, planes, out)) {
-        switch (volume.itemsize) {
-            case 1: return turn<uint8_t>(axes, volume, tiles, slices, planes, h, w, out, queue);
-            case 2: return turn<uint16_t>(axes, volume, tiles, slices, planes, h, w, out, queue);
-            case 4: return turn<uint32_t>(axes, volume, tiles, slices, planes, h, w, out, queue);
-            default: return turn<uint64_t>(axes, volume, tiles, slices, planes, h, w, out, queue);
-        }
-    }
+    if (turn_planes(volume, planes, tiles, slices, out, queue)) return;
     const PatchArray across{volume.data,
                             volume.itemsize,
                             {axes.slices, axes.rows, axes.columns, 1},

@@ -17,6 +17,11 @@ T* sent(const T* values, size_t n, Queue& queue) {
     return out;
 }
 
+// Copies planes whose slices are nearer in memory than their columns; false: they are not, or cannot be loaded. `tiles` and
+// `slices` are those of `planes`, on the device.
+bool turn_planes(const PatchArray& volume, const PatchPlanes& planes, const int64_t* tiles, const int64_t* slices,
+                 uint8_t* out, Queue& queue);
+
 // Which element of 0 .. n - 1 stands for i; -1: none.
 MASKMILL_HD int64_t patch_source(int64_t i, int64_t n, PatchPad pad) {
     if (i >= 0 && i < n) return i;

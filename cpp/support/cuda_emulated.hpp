@@ -228,6 +228,13 @@ inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline int __clzll(long long x) { return std::countl_zero(static_cast<unsigned long long>(x)); }
 inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 inline int __ffsll(long long x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned long long>(x)) + 1; }
+// Bytes of a (0 to 3) and b (4 to 7), as four hexadecimal digits name them.
+inline unsigned __byte_perm(unsigned a, unsigned b, unsigned digits) {
+    const uint64_t both = uint64_t{b} << 32 | a;
+    unsigned out = 0;
+    for (unsigned k = 0; k < 4; ++k) out |= static_cast<unsigned>(both >> (digits >> (4 * k) & 7) * 8 & 0xff) << (8 * k);
+    return out;
+}
 template <class T>
 T __ldg(const T* p) {
     return *p;
