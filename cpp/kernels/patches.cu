@@ -2,23 +2,31 @@
 //
 // Floor     One read and one write: 2 bytes of traffic a byte copied. Wanted are 60 % of the bandwidth of a plain copy
 //           (4.3 TB/s on an H200: 1 GB in 0.47 ms) on 1 GB or more.
-// Design    A thread makes up to eight pieces of 16 bytes of one patch, aligned in the output; the 32 lanes of a warp make
+// Design    A thread makes up to 16 pieces of 16 bytes of one patch, aligned in the output; the 32 lanes of a warp make
 //           neighbouring ones, so that 512 bytes are written at once. A piece is read with one load where it is aligned in
 //           the array, too, else by five of 4 bytes that neighbouring lanes share in L1; where a row of the patch ends
-//           in it, both rows are read. From piece to piece there are additions only, about 40 instructions, and 25 for a
-//           piece's share of what is done once: 67 M pieces a GB are 0.15 ms of instruction issue (132 SMs, 4 a clock,
-//           1.7 GHz), which memory hides. What is padded, strided or at the ends of the array or of a patch goes
-//           element by element.
+//           in it, both rows are read. Loads of two pieces are under way before the first is written. From piece to piece
+//           there are additions of 32 bits only: 60 to 85 instructions, and 25 for a piece's share of what is done once.
+//           67 M pieces a GB are 0.2 to 0.25 ms of instruction issue (132 SMs, 4 a clock, 1.7 GHz), which memory hides.
+//           What is padded, strided or at the ends of the array or of a patch goes element by element, in a launch of
+//           a quarter of the threads, most of which only find that all is done.
 //           Planes whose neighbours in memory are slices (axis 2 in C order) are turned, see patches_turn.cu. Images in
 //           Fortran order go element by element, and lean on the L2.
-// Measured by ptxas for sm_90: the walk takes 56 to 60 registers (half of the warps that an SM can hold, 16 KB in flight
-//           where 13 KB hide the latency of memory), the rest up to 79; nothing of the walk is spilled.
+// Measured by ptxas for sm_90: the walk takes 58 registers (half of the warps that an SM can hold, 32 KB in flight where
+//           13 KB hide the latency of memory), the rest up to 79; nothing of the walk is spilled.
 #include "kernels/patches_device.inl"
 
 namespace maskmill::cuda {
 namespace {
 
-constexpr int64_t kPieces = 8;  // of 16 bytes, by a thread
+// Pieces of 16 bytes by a thread, at most: of those that are walked through, and of the rest, where most threads have
+// nothing to do. Fewer where there would not be enough threads for a GPU.
+constexpr int64_t kPieces = 16, kRestPieces = 64;
+#ifdef MASKMILL_CUDA_EMULATED
+constexpr int64_t kEnough = 16;  // so that small patches have threads with many pieces, too
+#else
+constexpr int64_t kEnough = 1 << 19;
+#endif
 
 struct BoxList {
     PatchBoxes boxes;
@@ -49,25 +57,27 @@ struct Shares {
     PatchOrigin origin;
     Boxes boxes;
     uint8_t* out;
-    int64_t each;
+    int32_t each, step;     // bytes from piece to piece of a thread
     Divisor lanes, groups;  // groups of a patch
 
-    // A patch of at most `most` bytes touches one piece more than it fills where it begins among others.
-    Shares(const PatchOrigin& from, const Boxes& list, int64_t most, uint8_t* to) : origin(from), boxes(list), out(to) {
+    // n patches of at most `most` bytes, which touch one piece more than they fill where they begin among others.
+    Shares(const PatchOrigin& from, const Boxes& list, size_t n, int64_t most, int64_t most_each, uint8_t* to)
+        : origin(from), boxes(list), out(to) {
         const int64_t pieces = (most + 15) / 16 + (most % 16 != 0 || reinterpret_cast<uintptr_t>(to) % 16 != 0);
         const int64_t beside = pieces >= 32 ? 32 : static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(pieces)));
-        each = std::min(kPieces, (pieces + beside - 1) / beside);
+        const int64_t spare = static_cast<int64_t>(n) * pieces / kEnough;
+        each = static_cast<int32_t>(std::clamp<int64_t>(spare, 1, std::min(most_each, (pieces + beside - 1) / beside)));
+        step = static_cast<int32_t>(16 * beside);
         lanes = Divisor(beside);
         groups = Divisor((pieces + beside * each - 1) / (beside * each));
     }
     size_t threads(size_t n) const { return n * static_cast<size_t>(groups.by * lanes.by); }
-    MASKMILL_HD int64_t step() const { return 16 * static_cast<int64_t>(lanes.by); }
 
     struct Share {
         PatchBox box;
         uint8_t* to;
         int64_t bytes;    // of the patch
-        int64_t at, end;  // pieces begin at `at`, at + step() ... before `end`; the first may lie before the patch
+        int64_t at, end;  // pieces begin at `at`, at + step ... before `end`; the first may lie before the patch
     };
     MASKMILL_HD Share share(size_t k) const {
         const int64_t group = lanes(static_cast<int64_t>(k)), i = groups(group);
@@ -75,26 +85,38 @@ struct Shares {
         Share out_share{boxes.box(static_cast<size_t>(i)), out + boxes.start(static_cast<size_t>(i)) * origin.cell, 0,
                         0, 0};
         out_share.bytes = out_share.box.elements() * origin.cell;
-        const int64_t first = (group - i * static_cast<int64_t>(groups.by)) * each * step() + lane * 16;
+        const int64_t all = int64_t{each} * step;
+        const int64_t first = (group - i * static_cast<int64_t>(groups.by)) * all + lane * 16;
         out_share.at = first - static_cast<int64_t>(reinterpret_cast<uintptr_t>(out_share.to) % 16);
-        const int64_t end =
-            out_share.at + each * step() < out_share.bytes ? out_share.at + each * step() : out_share.bytes;
+        const int64_t end = out_share.at + all < out_share.bytes ? out_share.at + all : out_share.bytes;
         out_share.end = out_share.bytes == 0 ? out_share.at : end;  // a patch of nothing has no piece at all
         return out_share;
     }
 };
 
-// Whole pieces of patches that lie inside.
+// Whole pieces of patches that lie inside. Two are read before one is written.
 template <class Boxes>
 void gather_inside(const Shares<Boxes>& all, size_t n, Queue& queue) {
     const Shares<Boxes> shares = all;
     for_each(queue, shares.threads(n), [=] __device__(size_t k) {
         auto share = shares.share(k);
-        if (share.at >= share.end || !shares.origin.is_within(share.box)) return;
-        PatchWalk walk(shares.origin, share.box, share.at, shares.step());
-        for (; share.at < share.end; share.at += shares.step(), walk.advance()) {
-            if (share.at >= 0 && share.at + 16 <= share.bytes) store_sixteen(share.to + share.at, walk.load());
+        if (share.at < 0) share.at += shares.step;
+        // The last piece may be a part of one.
+        const int64_t end = share.end < share.bytes - 15 ? share.end : share.bytes - 15;
+        if (share.at >= end || !shares.origin.is_within(share.box)) return;
+        const int32_t step = shares.step;
+        int32_t left = static_cast<int32_t>(end - share.at);  // to the end of the last piece's beginning
+        PatchWalk walk(shares.origin, share.box, share.at, step);
+        uint8_t* to = share.to + share.at;
+        for (; left > step; left -= 2 * step, to += 2 * step) {
+            const PatchWalk::Piece first = walk.load();
+            walk.advance();
+            const PatchWalk::Piece second = walk.load();
+            walk.advance();
+            store_sixteen(to, first.joined());
+            store_sixteen(to + step, second.joined());
         }
+        if (left > 0) store_sixteen(to, walk.load().joined());
     });
 }
 
@@ -107,7 +129,7 @@ void gather_rest(const Shares<Boxes>& all, size_t n, Queue& queue) {
         if (share.at >= share.end) return;
         const bool within = shares.origin.is_within(share.box);
         if (within && share.at >= 0 && share.end + 16 <= share.bytes) return;
-        for (; share.at < share.end; share.at += shares.step()) {
+        for (; share.at < share.end; share.at += shares.step) {
             if (within && share.at >= 0 && share.at + 16 <= share.bytes) continue;
             copy_sixteen<T>(shares.origin, share.box, share.at, share.bytes, share.to);
         }
@@ -121,13 +143,13 @@ void gather_any(const PatchOrigin& origin, const Boxes& boxes, size_t n, int64_t
     uint64_t all = reinterpret_cast<uintptr_t>(origin.array.data) | reinterpret_cast<uintptr_t>(out) |
                    static_cast<uint64_t>(origin.array.itemsize);
     for (const int64_t step : origin.array.strides) all |= static_cast<uint64_t>(step);
-    const Shares<Boxes> shares(origin, boxes, most, out);
-    if (origin.in_rows) gather_inside(shares, n, queue);
+    if (origin.in_rows) gather_inside(Shares<Boxes>(origin, boxes, n, most, kPieces, out), n, queue);
+    const Shares<Boxes> rest(origin, boxes, n, most, kRestPieces, out);
     switch (all & -all & 7) {
-        case 1: return gather_rest<uint8_t>(shares, n, queue);
-        case 2: return gather_rest<uint16_t>(shares, n, queue);
-        case 4: return gather_rest<uint32_t>(shares, n, queue);
-        default: return gather_rest<uint64_t>(shares, n, queue);
+        case 1: return gather_rest<uint8_t>(rest, n, queue);
+        case 2: return gather_rest<uint16_t>(rest, n, queue);
+        case 4: return gather_rest<uint32_t>(rest, n, queue);
+        default: return gather_rest<uint64_t>(rest, n, queue);
     }
 }
 

@@ -78,10 +78,11 @@ struct PatchOrigin {
     MASKMILL_HD const uint8_t* data_at(const PatchBox& box) const {
         return array.data + box.low[0] * array.strides[0] + box.low[1] * array.strides[1] + box.low[2] * cell;
     }
-    // Whether PatchWalk may read a box: it is inside, and so far from the ends of the array that any 16 bytes that
-    // begin or end in it are, too.
+    // Whether PatchWalk may read a box: it is inside, so far from the ends of the array that any 16 bytes that begin or
+    // end in it are, too, and its rows and planes are counted by 32 bits.
     MASKMILL_HD bool is_within(const PatchBox& box) const {
-        if (!in_rows || box.size(2) * cell < 16) return false;
+        constexpr int64_t kMost = 1 << 30;
+        if (!in_rows || box.size(2) * cell < 16 || box.size(2) * cell > kMost || box.size(1) > kMost) return false;
         for (int k = 0; k < 3; ++k) {
             if (box.low[k] < 0 || box.high[k] > array.shape[k]) return false;
         }
@@ -99,20 +100,34 @@ struct PatchOrigin {
     }
 };
 
-// 16 bytes from any address: aligned words, shifted.
-MASKMILL_HD Sixteen load_sixteen(const uint8_t* p) {
+// 16 bytes from any address, as aligned words that have yet to be shifted: loads are begun, none is waited for.
+struct LooseSixteen {
+    uint32_t words[5];
+    unsigned shift;
+
+    MASKMILL_HD Sixteen shifted() const {
+        uint32_t out[4];
+        MASKMILL_UNROLL
+        for (int k = 0; k < 4; ++k) {
+            out[k] = static_cast<uint32_t>((uint64_t{words[k + 1]} << 32 | words[k]) >> shift);
+        }
+        return {{uint64_t{out[1]} << 32 | out[0], uint64_t{out[3]} << 32 | out[2]}};
+    }
+};
+MASKMILL_HD LooseSixteen load_loose(const uint8_t* p) {
     const unsigned odd = static_cast<unsigned>(reinterpret_cast<uintptr_t>(p) % 16);
-    if (odd == 0) return load_as<Sixteen>(p);
+    LooseSixteen out{{}, 8 * (odd % 4)};
+    if (odd == 0) {
+        const Sixteen all = load_as<Sixteen>(p);
+        MASKMILL_UNROLL
+        for (int k = 0; k < 4; ++k) out.words[k] = static_cast<uint32_t>(all.half[k / 2] >> (32 * (k % 2)));
+        return out;
+    }
     const uint8_t* const word = p - odd % 4;
-    const unsigned shift = 8 * (odd % 4);
-    uint32_t w[5];
     MASKMILL_UNROLL
-    for (int k = 0; k < 4; ++k) w[k] = load_as<uint32_t>(word + 4 * k);
-    w[4] = shift == 0 ? 0 : load_as<uint32_t>(word + 16);
-    uint32_t out[4];
-    MASKMILL_UNROLL
-    for (int k = 0; k < 4; ++k) out[k] = static_cast<uint32_t>((uint64_t{w[k + 1]} << 32 | w[k]) >> shift);
-    return {{uint64_t{out[1]} << 32 | out[0], uint64_t{out[3]} << 32 | out[2]}};
+    for (int k = 0; k < 4; ++k) out.words[k] = load_as<uint32_t>(word + 4 * k);
+    if (out.shift != 0) out.words[4] = load_as<uint32_t>(word + 16);
+    return out;
 }
 
 // The first n bytes of a, the others of b.
@@ -163,11 +178,11 @@ MASKMILL_HD bool load_from_rows(const PatchOrigin& origin, const PatchBox& box, 
     const uint8_t* const first = patch_row(origin, box, row);
     if (first == nullptr || begin + skip < 0 || begin + skip + (here < 16 ? here : 16) > width) return false;
     if (!origin.holds(first + skip)) return false;
-    out = load_sixteen(first + skip);
+    out = load_loose(first + skip).shifted();
     if (here >= 16) return true;
     const uint8_t* const next = patch_row(origin, box, row + 1);
     if (next == nullptr || begin < 0 || begin + 16 - here > width || !origin.holds(next - here)) return false;
-    out = joined(out, load_sixteen(next - here), static_cast<int>(here));
+    out = joined(out, load_loose(next - here).shifted(), static_cast<int>(here));
     return true;
 }
 
@@ -205,23 +220,23 @@ MASKMILL_HD void copy_sixteen(const PatchOrigin& origin, const PatchBox& box, in
 // Walks through a patch that lies inside the array, in equal steps.
 struct PatchWalk {
     const uint8_t* p;      // what is at the place in the patch
-    int64_t skip, y;       // bytes of its row and rows of its plane before it
-    int64_t length, rows;  // of a row and of a plane
-    int64_t row_stride, plane_stride;
-    int64_t skip_step, y_step;
+    int32_t skip, y;       // bytes of its row and rows of its plane before it
+    int32_t length, rows;  // of a row and of a plane
+    int32_t skip_step, y_step;
+    int64_t row_stride, next_row, next_plane;  // the latter two from the end of a row, and from the row behind a plane
 
-    MASKMILL_HD PatchWalk(const PatchOrigin& origin, const PatchBox& box, int64_t at, int64_t step) {
-        length = box.size(2) * origin.cell;
-        rows = box.size(1);
+    MASKMILL_HD PatchWalk(const PatchOrigin& origin, const PatchBox& box, int64_t at, int32_t step) {
+        const int64_t n = box.size(2) * origin.cell, h = box.size(1);
         row_stride = origin.array.strides[1];
-        plane_stride = origin.array.strides[0];
-        // What begins before the patch (by less than a row) is in a row before the first.
-        const int64_t row = at < 0 ? -1 : quotient(at, length);
-        const int64_t plane = at < 0 || box.size(0) == 1 ? 0 : quotient(row, rows);
-        skip = at - row * length;
-        y = row - plane * rows;
-        p = origin.data_at(box) + plane * plane_stride + y * row_stride + skip;
-        y_step = quotient(step, length);
+        next_row = row_stride - n;
+        next_plane = origin.array.strides[0] - h * row_stride;
+        const int64_t row = quotient(at, n), plane = box.size(0) == 1 ? 0 : quotient(row, h);
+        length = static_cast<int32_t>(n);
+        rows = static_cast<int32_t>(h);
+        skip = static_cast<int32_t>(at - row * n);
+        y = static_cast<int32_t>(row - plane * h);
+        p = origin.data_at(box) + plane * origin.array.strides[0] + y * row_stride + skip;
+        y_step = step / length;
         skip_step = step - y_step * length;
     }
     MASKMILL_HD void advance() {
@@ -231,20 +246,27 @@ struct PatchWalk {
         if (skip >= length) {
             skip -= length;
             ++y;
-            p += row_stride - length;
+            p += next_row;
         }
         while (y >= rows) {
             y -= rows;
-            p += plane_stride - rows * row_stride;
+            p += next_plane;
         }
     }
     // 16 bytes of the patch, from one row or two.
-    MASKMILL_HD Sixteen load() const {
-        const Sixteen first = load_sixteen(p);
-        const int64_t here = length - skip;
-        if (here >= 16) return first;
-        const uint8_t* const next = p - length + row_stride + (y + 1 < rows ? 0 : plane_stride - rows * row_stride);
-        return joined(first, load_sixteen(next), static_cast<int>(here));
+    struct Piece {
+        LooseSixteen first, next;
+        int32_t here;  // bytes of the first
+
+        MASKMILL_HD Sixteen joined() const {
+            const Sixteen bytes = first.shifted();
+            return here >= 16 ? bytes : cuda::joined(bytes, next.shifted(), here);
+        }
+    };
+    MASKMILL_HD Piece load() const {
+        Piece out{load_loose(p), {}, length - skip};
+        if (out.here < 16) out.next = load_loose(p + next_row + (y + 1 < rows ? 0 : next_plane));
+        return out;
     }
 };
 
