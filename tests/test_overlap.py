@@ -193,6 +193,14 @@ def test_nms(kernels: Any, rng: np.random.Generator, size: tuple[int, int]) -> N
     assert kernels.overlap_nms(*masks_of([]), 0.5).shape == (0,)
 
 
+def test_nms_of_many(kernels: Any, rng: np.random.Generator) -> None:
+    """More than a word of bits of them, of which many stay."""
+    images = list(rng.random((70, 5, 7)) < 0.1)
+    masks = masks_of(images)
+    for threshold in (-1.0, 0.1):
+        assert kernels.overlap_nms(*masks, threshold).tolist() == kept(images, threshold)
+
+
 def test_nms_keeps_what_is_at_the_threshold(kernels: Any) -> None:
     a, b = np.zeros((4, 4), bool), np.ones((4, 4), bool)
     a[:, :2] = True
