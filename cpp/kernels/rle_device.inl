@@ -7,9 +7,6 @@ namespace maskmill::cuda {
 
 constexpr int kWordRows = 64;  // pixels of a column in one word of bits
 
-// Bit 7 of each byte: whether the byte is not zero.
-MASKMILL_HD uint32_t nonzero_bytes(uint32_t v) { return (((v & 0x7f7f7f7fu) + 0x7f7f7f7fu) | v) & 0x80808080u; }
-
 // Bit j of the result: whether row j differs from the row above, `above` (0 or 1) being above row 0. Rows from `rows` on
 // do not count.
 MASKMILL_HD uint64_t changes_of(uint64_t bits, uint64_t above, int rows) {

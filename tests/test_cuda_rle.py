@@ -1,0 +1,106 @@
+"""Pixels <-> runs on a GPU, or on what is taken for one: each way that pixels may lie takes a path of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import random_masks
+from maskmill import Masks
+
+SIZES = [
+    (1, 1),
+    (1, 7),
+    (7, 1),
+    (2, 3),
+    (31, 33),
+    (63, 64),
+    (64, 63),
+    (65, 97),
+    (97, 4),
+    (2100, 3),
+    (3, 1023),
+]
+SHAPES = [(100 if h * w < 10 else 3, h, w) for h, w in SIZES] + [(0, 7, 5), (2, 0, 5), (2, 5, 0)]
+
+
+def line(flat: Any, first: int, shape: tuple[int, int, int]) -> Any:
+    """Images down the columns, without gaps, that begin somewhere in a buffer."""
+    n, h, w = shape
+    return flat[first : first + n * h * w].reshape(n, w, h).transpose(0, 2, 1)
+
+
+def rows(flat: Any, first: int, shape: tuple[int, int, int], gap: int = 0) -> Any:
+    """Images along the rows, with bytes between these."""
+    n, h, w = shape
+    return flat[first : first + n * h * (w + gap)].reshape(n, h, w + gap)[:, :, :w]
+
+
+def columns(flat: Any, first: int, shape: tuple[int, int, int], gap: int = 2) -> Any:
+    """Images down the columns, with bytes between these."""
+    n, h, w = shape
+    return flat[first : first + n * w * (h + gap)].reshape(n, w, h + gap)[:, :, :h].transpose(0, 2, 1)
+
+
+LAYOUTS = {
+    "line": line,
+    "rows": rows,
+    "rows with gaps": lambda flat, first, shape: rows(flat, first, shape, 4),
+    "columns": columns,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_and_places(cupy: Any, rng: np.random.Generator, layout: str, shape: tuple) -> None:
+    images = random_masks(rng, *shape)
+    host = Masks.encode(images)
+    for first in (0, 1, 15, 16, 4, 77):
+        flat = np.full(images.size * 5 + 200, 7, np.uint8)
+        LAYOUTS[layout](flat, first, shape)[...] = images * rng.choice([1, 128, 255], images.shape)
+        there = cupy.asarray(flat)
+        assert Masks.encode(LAYOUTS[layout](there, first, shape)).to("cpu") == host
+        LAYOUTS[layout](flat, first, shape)[...] = images
+        masks = host.to("cuda")
+        masks.decode(LAYOUTS[layout](there, first, shape))
+        np.testing.assert_array_equal(there.get(), flat)  # what is between images, too
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int16, np.uint32, np.int64])
+def test_items(cupy: Any, rng: np.random.Generator, dtype: Any) -> None:
+    for shape in ((1, 2100, 1), (40, 2, 3), (2, 65, 33)):
+        images = random_masks(rng, *shape)
+        host = Masks.encode(images)
+        flat = np.full(images.size * 5 + 200, 3, dtype)
+        for view in LAYOUTS.values():
+            view(flat, 5, shape)[...] = images * np.array(1).astype(dtype)
+            there = view(cupy.asarray(flat), 5, shape)
+            assert Masks.encode(there).to("cpu") == host
+            assert Masks.encode(there[::-1, ::-1]).to("cpu") == Masks.encode(images[::-1, ::-1])
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_one_value(cupy: Any, value: int) -> None:
+    """Runs over many images and words; and changes where images begin, only."""
+    for shape in ((5, 64, 64), (1, 1, 5000), (300, 1, 1), (3, 2100, 4)):
+        images = np.full(shape, value, np.uint8)
+        for view in (images, images.transpose(0, 2, 1)):
+            masks = Masks.encode(cupy.asarray(np.ascontiguousarray(images)).reshape(view.shape))
+            assert masks.to("cpu") == Masks.encode(view)
+            np.testing.assert_array_equal(masks.decode().get(), view)
+
+
+def test_many_runs(cupy: Any, rng: np.random.Generator) -> None:
+    """A change at every pixel, and far runs: searches for the first run of a warp take several rounds."""
+    images = np.zeros((3, 97, 130), np.uint8)
+    images[0].reshape(-1)[::2] = 1
+    images[1] = random_masks(rng, 1, 97, 130)[0]
+    images[2, :, 99:] = np.arange(97)[:, None] % 2
+    for view in (images, np.asfortranarray(images[0])[None], images.transpose(0, 2, 1)):
+        masks = Masks.encode(cupy.asarray(view))
+        assert masks.to("cpu") == Masks.encode(view)
+        np.testing.assert_array_equal(masks.decode().get(), view)
+        out = cupy.empty(view.shape, np.uint8)
+        np.testing.assert_array_equal(masks.decode(out).get(), view)
