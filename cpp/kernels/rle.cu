@@ -49,29 +49,4 @@ Runs rle_normalize(const Rles& masks, int64_t total, Queue& queue) {
     return out.runs;
 }
 
-void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_t value, Queue& queue) {
-    const Faults faults(queue);
-    check_offsets(masks, total, faults, queue);
-    const uint64_t* const ends = ends_of(masks, total, queue);
-    check_sums(masks, ends, faults, queue);
-    const int64_t words = (out.height + kWordRows - 1) / kWordRows, height = out.height, width = out.width;
-    const int64_t* const offsets = masks.offsets;
-    const FaultWord* const word = faults.word();
-    const OutputStack stack = out;
-    for_each(queue, masks.n * static_cast<size_t>(words * width), [=] __device__(size_t i) {
-        const Place at = place_of(i, width, words);
-        if (*word <= fault_code(kSum, static_cast<FaultWord>(at.image))) return;  // its runs may lead anywhere
-        const int rows = rows_of_word(height, at.word);
-        const MaskRuns runs = runs_of(offsets, ends, static_cast<size_t>(at.image));
-        const uint64_t first = runs.base + static_cast<uint64_t>(at.column * height + at.word * kWordRows);
-        // ends[j + 1] is where run j ends: ends[0] is 0.
-        const int64_t run = run_at(ends + 1, runs.begin, runs.last, first);
-        const uint64_t bits = bits_of_runs(ends + 1, runs.begin, runs.last, run, first, rows);
-        uint8_t* pixel =
-            stack.data + at.image * stack.step_n + at.word * kWordRows * stack.step_y + at.column * stack.step_x;
-        for (int row = 0; row < rows; ++row, pixel += stack.step_y) *pixel = bits >> row & 1 ? value : uint8_t{0};
-    });
-    raise(faults, masks, ends, queue);
-}
-
 }  // namespace maskmill::cuda

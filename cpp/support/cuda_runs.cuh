@@ -107,6 +107,16 @@ MASKMILL_HD int64_t run_at(const uint64_t* ends, int64_t first, int64_t last, ui
     return first;
 }
 
+// As run_at, for places that are mostly a few runs further on.
+MASKMILL_HD int64_t run_near(const uint64_t* ends, int64_t first, int64_t last, uint64_t at) {
+    int64_t next = first;
+    for (int64_t step = 1; next < last && ends[next] <= at; step *= 2) {
+        first = next + 1;
+        next += step;
+    }
+    return run_at(ends, first, next < last ? next : last, at);
+}
+
 // What foreground from `begin` to `end` (positions in column order, begin < end) adds to a box.
 struct Box {
     unsigned long long x0, x1, y0, y1;
