@@ -65,12 +65,21 @@ def kernels(request: pytest.FixtureRequest):
     return _backend.kernels(request.param)
 
 
+def there_is_a_gpu() -> bool:
+    """Asked without CuPy."""
+    try:
+        from maskmill import _cuda
+    except ImportError:
+        return False
+    return _cuda.device_count() > 0
+
+
 @pytest.fixture(params=["emulated", "emulated-backward", "cuda"])
 def cupy(request: pytest.FixtureRequest) -> Any:
     """CuPy where there is a GPU; and everywhere what tests take for it, whose threads take turns from either end."""
     if request.param == "cuda":
         if _backend.why_missing("cuda") is not None:
-            pytest.skip("no CUDA device")
+            pytest.skip("CuPy is not installed" if there_is_a_gpu() else "no CUDA device")
         yield pytest.importorskip("cupy")
     else:
         with fake_cupy.pretended(backward=request.param == "emulated-backward") as module:

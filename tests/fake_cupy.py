@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,16 @@ __all__ = ["asarray", "ascontiguousarray", "empty", "from_dlpack", "ndarray", "p
 transfers = 0
 """How often something was brought to the host."""
 
+capturing = False
+"""Whether a CUDA graph captures what is called."""
+
+_stream = SimpleNamespace(ptr=0, is_capturing=lambda: capturing)
+cuda = SimpleNamespace(get_current_stream=lambda: _stream, runtime=SimpleNamespace(getDevice=lambda: 0))
+
 
 class ndarray:  # as CuPy calls it
+    device = SimpleNamespace(id=0)
+
     def __init__(self, array: np.ndarray) -> None:
         self._array = array
 
@@ -32,6 +41,9 @@ class ndarray:  # as CuPy calls it
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return 2, 0
+
+    def __dlpack__(self, **options: Any) -> ndarray:
+        return self
 
     def __array__(self, *arguments: Any, **options: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -87,15 +99,19 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
 
 
 def asarray(value: Any, dtype: Any = None) -> ndarray:
+    if not isinstance(value, ndarray) and hasattr(value, "__cuda_array_interface__"):
+        value = SimpleNamespace(__array_interface__=value.__cuda_array_interface__, owner=value)
+        return ndarray(np.asarray(value, dtype))
     return ndarray(np.array(_plain(value), dtype))
 
 
 def ascontiguousarray(value: Any, dtype: Any = None) -> ndarray:
-    return ndarray(np.ascontiguousarray(_plain(value), dtype))
+    out = np.ascontiguousarray(_plain(value), dtype)
+    return value if out is _plain(value) else ndarray(out)
 
 
-def from_dlpack(value: Any) -> ndarray:
-    return asarray(value)
+def from_dlpack(value: Any) -> Any:
+    return value.__dlpack__(stream=1)
 
 
 def __getattr__(name: str) -> Any:

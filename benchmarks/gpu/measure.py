@@ -30,7 +30,7 @@ class Gpu:
 
     def __init__(self, cupy: Any) -> None:
         self.cupy = cupy
-        self.is_real = hasattr(cupy, "cuda")
+        self.is_real = hasattr(cupy, "RawKernel")
 
     def put(self, array: Any) -> Any:
         return self.cupy.asarray(array)

@@ -1,5 +1,6 @@
-// Arrays on a GPU <-> the kernels' views. An array is anything with __cuda_array_interface__; results are CuPy's, from
-// its pool and on its current stream. In the emulated module (support/cuda_emulated.hpp) the same are NumPy's.
+// Arrays on a GPU <-> the kernels' views. Arrays are CuPy's, on its current device; others' are made CuPy's before they
+// come here, which also lets CuPy's current stream wait for theirs. Results come from CuPy's pool, on that stream. In the
+// emulated module (support/cuda_emulated.hpp) all are NumPy's.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "support/common.hpp"
+#include "support/cuda_device.hpp"
 #include "support/cuda_queue.hpp"
 
 namespace maskmill::cuda {
@@ -23,7 +25,7 @@ constexpr const char* kInterface = "__array_interface__";
 constexpr const char* kInterface = "__cuda_array_interface__";
 #endif
 
-// Whose arrays results are: of a module with empty(shape, dtype), "cupy". Tests of the emulated module choose another.
+// Whose arrays all are: of CuPy, or for tests of the emulated module of another that has as much of it as is used here.
 inline std::string& library_name() {
 #ifdef MASKMILL_CUDA_EMULATED
     static std::string name = "numpy";
@@ -64,12 +66,30 @@ struct View {
     }
 };
 
+inline py::module_ library() { return py::module_::import(library_name().c_str()); }
+
+inline bool is_on_device(const py::handle& object) { return py::isinstance(object, library().attr("ndarray")); }
+
+// The device that CuPy's arrays are made on. NumPy's, which the emulated kernels take, are on none.
+inline int current_device() {
+    if (library_name() == "numpy") return 0;
+    return py::cast<int>(library().attr("cuda").attr("runtime").attr("getDevice")());
+}
+
+inline void check_device(const py::handle& array, const char* name) {
+    if (library_name() == "numpy") return;
+    const int device = py::cast<int>(array.attr("device").attr("id")), current = current_device();
+    require(device == current, std::string(name) + " must be on the current GPU, " + std::to_string(current) +
+                                   ", not on GPU " + std::to_string(device) + "; call it within `with array.device:`");
+}
+
 inline View view_of(const py::handle& object, const char* name) {
-    const bool cuda = py::hasattr(object, "__cuda_array_interface__");
-    if (!cuda && !py::hasattr(object, kInterface)) {
+    if (!is_on_device(object)) {
         throw py::type_error(std::string(name) + " must be an array on the GPU, not " +
                              py::cast<std::string>(py::str(py::type::of(object).attr("__name__"))));
     }
+    check_device(object, name);
+    const bool cuda = py::hasattr(object, "__cuda_array_interface__");
     const py::dict about = object.attr(cuda ? "__cuda_array_interface__" : kInterface);
     const auto type = py::cast<std::string>(about["typestr"]);
     const auto [address, read_only] = py::cast<std::pair<uintptr_t, bool>>(about["data"]);
@@ -102,7 +122,7 @@ View exact_view(const py::handle& object, const char* name) {
 // Memory of the library's pool, and the arrays that it becomes.
 class Arrays : public Memory {
   public:
-    Arrays() : library_(py::module_::import(library_name().c_str())) {}
+    Arrays() : library_(library()) {}
 
     void* take(size_t bytes) override {
         const py::gil_scoped_acquire gil;
@@ -139,28 +159,50 @@ class Arrays : public Memory {
 #endif
     }
 
+    // A graph uses what its calls have taken whenever it runs. Of the pool that all share it would be others' by then.
+    void require_own_pool() const {
+#ifndef MASKMILL_CUDA_EMULATED
+        const py::object shared = library_.attr("get_default_memory_pool")().attr("malloc");
+        if (library_.attr("cuda").attr("get_allocator")().equal(shared)) {
+            throw std::runtime_error(
+                "a CUDA graph needs memory of its own: capture within `with cupy.cuda.using_allocator(pool.malloc):`, "
+                "pool being a cupy.cuda.MemoryPool() that is kept as long as the graph");
+        }
+#endif
+    }
+
   private:
     py::module_ library_;
     std::map<const void*, py::object> kept_;
 };
 
-// kernel(queue, arrays): without the GIL while it launches. `finish(result, arrays)` makes Python's answer.
+// What kernel(queue) returns; without the GIL while it launches. For kernels that wait for no stream: CUDA graphs can
+// capture them.
 template <class Kernel>
-auto launched(Arrays& arrays, Kernel&& kernel) {
+auto launched_or_captured(Arrays& arrays, Kernel&& kernel) {
+    use_device(current_device());  // of this module's runtime, which is not CuPy's
     Queue queue{arrays.stream(), arrays};
+    queue.captured = is_captured(queue.stream);
+    if (queue.captured) arrays.require_own_pool();
     const py::gil_scoped_release nogil;
     return kernel(queue);
 }
 
-void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);
-void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue);
+// The same for kernels that read a count or a fault.
+template <class Kernel>
+auto launched(Arrays& arrays, Kernel&& kernel) {
+    if (is_captured(arrays.stream())) {
+        throw std::runtime_error("this call reads a count or a fault from the GPU: a CUDA graph cannot capture it");
+    }
+    return launched_or_captured(arrays, kernel);
+}
 
 // One number for each of something: on the device, or on the host, from where it is sent.
 template <class T>
 class DeviceVector {
   public:
     DeviceVector(const py::handle& object, const char* name) {
-        if (py::isinstance<py::array>(object) && !py::hasattr(object, kInterface)) {
+        if (py::isinstance<py::array>(object) && !is_on_device(object)) {
             if (!py::isinstance<py::array_t<T, py::array::c_style>>(object)) {
                 throw py::type_error(std::string(name) + " must be a C-contiguous array of " +
                                      py::cast<std::string>(py::str(py::dtype::of<T>())));
@@ -177,7 +219,7 @@ class DeviceVector {
     const T* on_device(Queue& queue) const {
         if (host_ == nullptr || n == 0) return device_;
         T* const sent = queue.take<T>(n);
-        copy_to_device_memory(sent, host_, n * sizeof(T), queue);
+        copy_to_device(sent, host_, n * sizeof(T), queue);
         return sent;
     }
 

@@ -19,8 +19,9 @@ void register_device(py::module_& m) {
 #ifdef MASKMILL_CUDA_ARCHITECTURES
     m.attr("architectures") = MASKMILL_CUDA_ARCHITECTURES;  // as CMake names them: 90-real is without PTX
 #endif
-#ifdef MASKMILL_CUDA_EMULATED
     m.def("waits", waits);
+#ifdef MASKMILL_CUDA_EMULATED
+    m.def("pretend_capture", pretend_capture, py::arg("captured"));
     m.def("set_backward", set_backward, py::arg("backward"));
     m.def("set_library", [](const std::string& name) { library_name() = name; }, py::arg("name"));
 #endif

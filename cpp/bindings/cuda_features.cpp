@@ -50,7 +50,7 @@ void bank(const py::object& image, const Array<double>& weights, Offsets starts,
     }
     if (view.size() == 0) return;
     Arrays arrays;
-    launched(arrays, [&](Queue& queue) { features_bank(pixels, plan, to, queue); });
+    launched_or_captured(arrays, [&](Queue& queue) { features_bank(pixels, plan, to, queue); });
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ py::tuple nearest(const py::object& query_words, const py::object& exemplar_word
     check_widths(queries, exemplars);
     check_radius(radius);
     Arrays arrays;
-    const auto [index, distance] = launched(arrays, [&](Queue& queue) {
+    const auto [index, distance] = launched_or_captured(arrays, [&](Queue& queue) {
         const std::pair out(queue.take<int64_t>(queries.n), queue.take<int64_t>(queries.n));
         hamming_nearest(queries, exemplars, radius, out.first, out.second, queue);
         return out;

@@ -55,7 +55,7 @@ py::object images(const py::object& images, const std::string& kind, int64_t siz
         if (n > 0) check_image(list[0]);
     }
     Arrays arrays;
-    const uint64_t* codes = launched(arrays, [&](Queue& queue) {
+    const uint64_t* codes = launched_or_captured(arrays, [&](Queue& queue) {
         uint64_t* const out = queue.take<uint64_t>(n * rule.words());
         if (is_list) {
             hashes_images(list, rule, out, queue);
@@ -81,7 +81,7 @@ py::object planes(const py::object& volume, int axis, const Array<int64_t>& tile
     check_planes(voxels, axis, tiles, slices);
     const auto n = static_cast<size_t>(tiles.shape(0) * slices.size());
     Arrays arrays;
-    const uint64_t* codes = launched(arrays, [&](Queue& queue) {
+    const uint64_t* codes = launched_or_captured(arrays, [&](Queue& queue) {
         uint64_t* const out = queue.take<uint64_t>(n * rule.words());
         hashes_planes(voxels, axis, {tiles.data(), static_cast<size_t>(tiles.size())},
                       {slices.data(), static_cast<size_t>(slices.size())}, rule, out, queue);

@@ -62,8 +62,9 @@ void extract(const py::object& array, Host<int64_t> boxes, const py::object& out
             "fill must be one element with its channels");
     const auto* with = static_cast<const uint8_t*>(fill.data());
     Arrays arrays;
-    launched(arrays,
-             [&](Queue& queue) { patches_extract(source, where, static_cast<PatchPad>(pad), with, to.data, queue); });
+    launched_or_captured(arrays, [&](Queue& queue) {
+        patches_extract(source, where, static_cast<PatchPad>(pad), with, to.data, queue);
+    });
 }
 
 PatchPlanes planes_of(const PatchArray& volume, int axis, Host<int64_t> tiles, Host<int64_t> slices) {
@@ -85,7 +86,7 @@ void planes(const py::object& volume, int axis, Host<int64_t> tiles, Host<int64_
     const int64_t h = where.n_tiles == 0 ? 0 : t[1] - t[0], w = where.n_tiles == 0 ? 0 : t[3] - t[2];
     check_output(to, from, {h, w, tiles.shape(0), slices.shape(0)});
     Arrays arrays;
-    launched(arrays, [&](Queue& queue) { patches_planes(source, where, to.data, queue); });
+    launched_or_captured(arrays, [&](Queue& queue) { patches_planes(source, where, to.data, queue); });
 }
 
 PatchType type_of(const View& view) {
@@ -110,7 +111,7 @@ py::object stats(const py::object& volume, int axis, Host<int64_t> tiles, Host<i
     const PatchPlanes where = planes_of(source, axis, tiles, slices);
     const size_t n = where.n_tiles * where.n_slices;
     Arrays arrays;
-    const double* found = launched(arrays, [&](Queue& queue) {
+    const double* found = launched_or_captured(arrays, [&](Queue& queue) {
         double* const out = queue.take<double>(6 * n);
         patches_stats(source, type, where, padding, out, queue);
         return out;
@@ -139,7 +140,7 @@ void stitch(const py::object& patches, Host<int64_t> boxes, Host<double> windows
     const PatchWindows weights{windows.data(), starts.data()};
     const auto n_weights = static_cast<size_t>(windows.size());
     Arrays arrays;
-    launched(arrays, [&](Queue& queue) {
+    launched_or_captured(arrays, [&](Queue& queue) {
         patches_stitch(from.data, type, where, weights, n_weights, static_cast<PatchBlend>(blend), target.shape,
                        to.data, queue);
     });

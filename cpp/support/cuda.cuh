@@ -37,6 +37,14 @@ namespace maskmill::cuda {
 
 constexpr unsigned kThreads = 256;
 
+// How often this thread has waited for a stream.
+inline thread_local uint64_t waited = 0;
+
+inline void note_wait(const Queue& queue) {
+    if (queue.captured) throw std::logic_error("what a CUDA graph captures must not wait for the stream");
+    ++waited;
+}
+
 inline unsigned blocks_for(size_t n, size_t per_block) {
     const size_t blocks = (n + per_block - 1) / per_block;
     if (blocks > 0x7fffffff) throw std::runtime_error("more blocks than a GPU takes");
@@ -45,11 +53,10 @@ inline unsigned blocks_for(size_t n, size_t per_block) {
 
 #ifdef MASKMILL_CUDA_EMULATED
 
-inline void copy_to_host(void* to, const void* from, size_t bytes, Queue&) {
-    ++emulated::waits;
+inline void copy_to_host(void* to, const void* from, size_t bytes, Queue& queue) {
+    note_wait(queue);
     std::memcpy(to, from, bytes);
 }
-inline void copy_to_device(void* to, const void* from, size_t bytes, Queue&) { std::memcpy(to, from, bytes); }
 inline void fill_bytes(void* to, int value, size_t bytes, Queue&) { std::memset(to, value, bytes); }
 
 template <class Kernel, class... Args>
@@ -100,12 +107,9 @@ inline cudaStream_t stream_of(const Queue& queue) { return static_cast<cudaStrea
 
 // Waits for the stream.
 inline void copy_to_host(void* to, const void* from, size_t bytes, Queue& queue) {
+    note_wait(queue);
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(queue)));
     check(cudaStreamSynchronize(stream_of(queue)));
-}
-// From pageable memory: it may be changed as soon as this returns.
-inline void copy_to_device(void* to, const void* from, size_t bytes, Queue& queue) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(queue)));
 }
 inline void fill_bytes(void* to, int value, size_t bytes, Queue& queue) {
     check(cudaMemsetAsync(to, value, bytes, stream_of(queue)));

@@ -4,13 +4,21 @@
 
 namespace maskmill::cuda {
 
+uint64_t waits() { return waited; }
+
 #ifdef MASKMILL_CUDA_EMULATED
+
+namespace {
+bool captured = false;
+}
 
 std::vector<Device> devices() { return {{"emulated on the host", 0, 0, 0}}; }
 int runtime_version() { return 0; }
-uint64_t waits() { return emulated::waits; }
 void set_backward(bool backward) { emulated::backward = backward; }
 int driver_version() { return 0; }
+void use_device(int) {}
+bool is_captured(void*) { return captured; }
+void pretend_capture(bool to) { captured = to; }
 
 #else
 
@@ -43,14 +51,18 @@ int driver_version() {
     return version;
 }
 
-#endif
+void use_device(int device) { check(cudaSetDevice(device)); }
 
-void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue) {
-    if (bytes > 0) copy_to_device(to, from, bytes, queue);
+bool is_captured(void* stream) {
+    cudaStreamCaptureStatus status;
+    check(cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status));
+    return status != cudaStreamCaptureStatusNone;
 }
 
+#endif
+
 void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue) {
-    if (n > 0) copy_to_device(to, from, 2 * n * sizeof(int64_t), queue);
+    copy_to_device(to, from, 2 * n * sizeof(int64_t), queue);
 }
 
 }  // namespace maskmill::cuda

@@ -21,14 +21,21 @@ std::vector<Device> devices();
 int runtime_version();
 int driver_version();
 
-#ifdef MASKMILL_CUDA_EMULATED
-// How often the host has waited for the device.
+// How often this thread has waited for a GPU.
 uint64_t waits();
+
+// Makes a device the one that this thread works on.
+void use_device(int device);
+
+// Whether a CUDA graph captures what is queued on a stream.
+bool is_captured(void* stream);
+#ifdef MASKMILL_CUDA_EMULATED
 // Whether blocks and threads take turns from the last to the first.
 void set_backward(bool backward);
+// Lets calls believe that their stream is captured; they run all the same.
+void pretend_capture(bool captured);
 #endif
 
-void copy_to_device_memory(void* to, const void* from, size_t bytes, Queue& queue);
 void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);
 
 }  // namespace maskmill::cuda

@@ -33,7 +33,6 @@ struct dim3 {
 
 namespace maskmill::cuda::emulated {
 
-inline thread_local uint64_t waits = 0;  // how often the host has waited
 inline thread_local dim3 thread_index, block_index, block_size, grid_size;
 
 constexpr unsigned kWarp = 32;

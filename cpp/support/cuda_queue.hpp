@@ -17,12 +17,16 @@ class Memory {
 struct Queue {
     void* stream;
     Memory& memory;
+    bool captured = false;  // into a CUDA graph, to run later
 
     template <class T>
     T* take(size_t n) {
         return static_cast<T*>(memory.take((n == 0 ? 1 : n) * sizeof(T)));
     }
 };
+
+// From the memory of the host, which may be changed as soon as this returns. Does not wait for the stream.
+void copy_to_device(void* to, const void* from, size_t bytes, Queue& queue);
 
 // n variable-length items on the device; `total` is known to the host.
 template <class T>

@@ -1,7 +1,7 @@
 """The kernels that have a twin on the GPU: those of `_core`, with the same arguments.
 
-Arrays are on the GPU, anything with `__cuda_array_interface__`, and results CuPy's; sizes of masks (`sizes`), values of
-pixels and plans stay on the host, as there. Work is queued on CuPy's current stream.
+Arrays are CuPy's, on its current device, and so are results; sizes of masks (`sizes`), values of pixels and plans stay
+on the host, as there. Work is queued on CuPy's current stream.
 """
 
 from maskmill._core import (
@@ -49,3 +49,6 @@ def runtime_version() -> int:
 
 def driver_version() -> int:
     """The newest CUDA that the driver runs; 0 without one."""
+
+def waits() -> int:
+    """How often this thread has waited for a GPU."""

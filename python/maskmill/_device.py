@@ -39,20 +39,31 @@ def as_array(value: Any) -> Any:
 
 
 def as_cupy(value: Any) -> Any:
-    """An array on the GPU as CuPy's, without a copy; work on it waits for the stream that it was made on."""
+    """An array on the GPU as CuPy's, without a copy.
+
+    CuPy's current stream waits for the one that the array was made on: DLPack exchanges them, and the stream that
+    `__cuda_array_interface__` names is awaited by the host.
+    """
     cp = cupy()
     if isinstance(value, cp.ndarray):
         return value
     if hasattr(value, "__dlpack__"):
-        return cp.from_dlpack(
-            value
-        )  # exchanges streams; __cuda_array_interface__ of torch does not tell its own
+        return cp.from_dlpack(value)  # first: the other protocol does not tell torch's stream
     return cp.asarray(value)
+
+
+def as_output(value: Any) -> Any:
+    """What a kernel writes to: on a GPU as CuPy's array of the same memory, else as it is."""
+    return as_cupy(value) if is_on_gpu(value) else value
 
 
 def to_host(value: Any) -> Any:
     """An array as NumPy's, wherever it was. Waits for the work on it."""
-    return as_cupy(value).get() if is_on_gpu(value) else np.asarray(value)
+    if not is_on_gpu(value):
+        return np.asarray(value)
+    if cupy().cuda.get_current_stream().is_capturing():
+        raise RuntimeError("this call brings an array to the host: a CUDA graph cannot capture it")
+    return as_cupy(value).get()
 
 
 def to_host_together(values: Sequence[Any]) -> list[NDArray[Any]]:

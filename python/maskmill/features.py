@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import BackendError
-from maskmill._device import as_array, is_on_gpu, library, to_host
+from maskmill._device import as_array, as_output, is_on_gpu, library, to_host
 from maskmill._feature_plans import Bank, Plan, gaussian_half, profile_of
 
 __all__ = ["bank", "deviation", "gaussian", "lab", "names", "sigmas"]
@@ -331,7 +331,7 @@ def _result(out: NDArray[Any] | None, shape: tuple[int, ...], dtype: DTypeLike, 
             raise ValueError(f"dtype must be float32 or float64, not {kind}")
         empty: NDArray[Any] = there.empty(shape, kind)
         return empty
-    on_gpu = is_on_gpu(out)
+    on_gpu, out = is_on_gpu(out), as_output(out)
     if not (on_gpu or isinstance(out, np.ndarray)) or out.dtype not in (np.float32, np.float64):
         raise TypeError("out must be an array of float32 or float64")
     if out.shape != shape or not out.flags.c_contiguous or not (on_gpu or out.flags.writeable):

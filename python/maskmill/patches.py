@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check, geometry, rle
 from maskmill._backend import BackendError, kernels
-from maskmill._device import as_array, is_on_gpu, library, to_host
+from maskmill._device import as_array, as_output, is_on_gpu, library, to_host
 
 __all__ = ["MaskTiles", "Stats", "crop_masks", "extract", "grid", "planes", "stats", "stitch"]
 
@@ -178,9 +178,8 @@ def extract(
     size = _one_size(shapes)
     if out is None:
         out = library(source).empty(_elements(shapes, size, channels), source.dtype)
-    kernels(backend, source, out).patches_extract(
-        source, box, _output(out, source.dtype), pad, _fill(fill, source, channels)
-    )
+    out = _output(out, source.dtype)
+    kernels(backend, source, out).patches_extract(source, box, out, pad, _fill(fill, source, channels))
     if size is not None:
         return out.reshape(len(box), *size, *channels)
     return _apart(out.reshape(-1), shapes, channels)
@@ -212,6 +211,7 @@ def _elements(shapes: NDArray[np.int64], size: list[int] | None, channels: tuple
 def _output(out: Any, dtype: np.dtype[Any]) -> Any:
     if not isinstance(out, np.ndarray) and not is_on_gpu(out):
         raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    out = as_output(out)
     if out.dtype != dtype:
         raise TypeError(f"out must be {dtype}, not {out.dtype}")
     return out
@@ -306,7 +306,7 @@ def stitch(
         out = library(flat).zeros((*lengths, *channels), flat.dtype)
     elif out.ndim != axes + len(channels) or out.shape[axes:] != channels:
         raise ValueError(f"out must have {axes} axes and channels {channels}, not shape {out.shape}")
-    _output(out, flat.dtype)
+    written = _output(out, flat.dtype)
     # Boxes of nothing may be long; they need no window.
     empty = (box[:, 1::2] == box[:, ::2]).any(1) & (box[:, 1::2] >= box[:, ::2]).all(1)
     box = np.where(empty[:, np.newaxis], 0, box)
@@ -315,7 +315,7 @@ def stitch(
     windows = np.concatenate([np.empty(0), *(_window(int(n), blend) for n in lengths_)])
     starts = np.ascontiguousarray((ends - lengths_)[index].reshape(shapes.shape))
     as_bytes = flat.dtype == bool
-    values, target = (a.view(np.uint8) if as_bytes else a for a in (flat, out))
+    values, target = (a.view(np.uint8) if as_bytes else a for a in (flat, written))
     kernels(backend, values, target).patches_stitch(values, box, windows, starts, number, target)
     return out
 
@@ -408,7 +408,8 @@ def planes(
     )
     if out is None:
         out = library(source).empty(shape, source.dtype)
-    kernels(backend, source, out).patches_planes(source, int(axis), tile, index, _output(out, source.dtype))
+    out = _output(out, source.dtype)
+    kernels(backend, source, out).patches_planes(source, int(axis), tile, index, out)
     return out.reshape(shape)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._device import as_cupy, is_on_gpu, library, to_host
+from maskmill._device import as_cupy, as_output, is_on_gpu, library, to_host
 
 __all__ = [
     "area",
@@ -100,7 +100,7 @@ def decode(
         If sizes differ, or runs do not sum to the pixels; names the mask.
     """
     counts, offsets, sizes = _check.masks(counts, offsets, sizes)
-    n = len(sizes)
+    n, out = len(sizes), as_output(out)
     if out is None:
         h, w = sizes[0].tolist() if n else (0, 0)
         if n > 1 and h * w and np.any(sizes != sizes[0]):
@@ -156,6 +156,7 @@ def to_labels(
     numbers = _check.integers(to_host(values), _check.INT64, "values")
     if numbers.shape != (len(sizes),):
         raise ValueError(f"values must have shape ({len(sizes)},), not {numbers.shape}")
+    out = as_output(out)
     if out.ndim != 2 or out.dtype.kind not in "ui":
         raise ValueError(f"out must be a 2-D array of integers, not {out.ndim}-D of {out.dtype}")
     if out.dtype is not _check.INT64 and numbers.size:
