@@ -30,7 +30,7 @@ from maskmill import (
 from maskmill._backend import BackendError, use_backend
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset
-from maskmill.masks import Masks
+from maskmill.masks import Masks, coco_rles
 from maskmill.polygons import Polygons
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ __all__ = [
     "Polygons",
     "__version__",
     "coco_json",
+    "coco_rles",
     "crf",
     "features",
     "geometry",

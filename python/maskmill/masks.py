@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-__all__ = ["Masks"]
+__all__ = ["Masks", "coco_rles"]
 
 
 def _check_device(device: str) -> None:
@@ -665,3 +665,25 @@ class Masks:
             return contact_sheet(self.to("cpu"))
         except ImportError:
             return None
+
+
+def coco_rles(images: ArrayLike, *, order: str = "NHW", text: bool = False) -> list[dict[str, Any]]:
+    """COCO RLEs of binary images: ``Masks.encode(images, order=order).to_coco(text=text)``.
+
+    Of images on a GPU only the strings travel to the host.
+
+    Parameters
+    ----------
+    images : (N, H, W) or (H, W) array of bool or integers; nonzero is foreground
+    order : {"NHW", "HWN"}
+        Which axis of a 3-D array counts images.
+    text : bool
+        Whether counts are str, as JSON needs, or bytes, as pycocotools gives them.
+
+    Examples
+    --------
+    >>> import maskmill
+    >>> maskmill.coco_rles([[[0, 1], [1, 1]], [[0, 0], [0, 0]]], text=True)
+    [{'size': [2, 2], 'counts': '13'}, {'size': [2, 2], 'counts': '4'}]
+    """
+    return Masks.encode(images, order=order).to_coco(text=text)
