@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fake_cupy
+import maskmill
 from conftest import random_masks
 from maskmill import Masks
+from maskmill.pycocotools import mask as coco
 
 SIZES = [
     (1, 1),
@@ -104,3 +107,60 @@ def test_many_runs(cupy: Any, rng: np.random.Generator) -> None:
         np.testing.assert_array_equal(masks.decode().get(), view)
         out = cupy.empty(view.shape, np.uint8)
         np.testing.assert_array_equal(masks.decode(out).get(), view)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (65, 64, 64)], ids=str)
+def test_encode_of_pycocotools(cupy: Any, rng: np.random.Generator, shape: tuple) -> None:
+    """Runs end where the byte changes, whatever it is; images begin with background."""
+    n, h, w = shape
+    for values in (
+        rng.integers(0, 3, (n, w, h), np.uint8).repeat(3, 2)[:, :, :h],
+        random_masks(rng, n, w, h),
+    ):
+        expected = coco.encode(np.asfortranarray(values.transpose(2, 1, 0)))
+        flat = np.zeros(values.size + 40, values.dtype)
+        for first in (0, 3):
+            flat[first : first + values.size] = values.reshape(-1)
+            there = line(cupy.asarray(flat), first, shape).transpose(1, 2, 0)
+            assert coco.encode(there) == expected
+            if n:
+                assert coco.encode(there[:, :, 0]) == expected[0]
+
+
+def test_pycocotools_takes_no_other_arrays_on_a_gpu(cupy: Any) -> None:
+    array = cupy.asarray(np.zeros((4, 4, 4), np.uint8))
+    boxes = cupy.asarray(np.ones((2, 4)))
+    rles = coco.encode(np.zeros((4, 4, 1), np.uint8, order="F"))
+    with pytest.raises(ValueError, match="^ndarray is not Fortran contiguous$"):
+        coco.encode(array)
+    with pytest.raises(ValueError, match="^Buffer dtype mismatch, expected 'uint8_t' but got 'double'$"):
+        coco.encode(cupy.asarray(np.ones((2, 4), order="F")))
+    with pytest.raises(ValueError, match="^Buffer has wrong number of dimensions "):
+        coco.encode(array[0, 0])
+    for call in (
+        lambda: coco.decode(array),
+        lambda: coco.area(array),
+        lambda: coco.toBbox([array]),
+        lambda: coco.merge(array),
+        lambda: coco.iou(boxes, boxes, [0, 0]),
+        lambda: coco.iou(rles, boxes, [0, 0]),
+        lambda: coco.frPyObjects(boxes, 4, 4),
+    ):
+        with pytest.raises(TypeError, match=r"are the host's, not arrays on a GPU; array.get\(\) brings"):
+            call()
+
+
+def test_strings_of_masks_are_lean(rng: np.random.Generator) -> None:
+    """What takes longest with few masks: waiting for the GPU, and asking for memory."""
+    taken = []
+    with fake_cupy.pretended() as cupy, pytest.MonkeyPatch.context() as patch:
+        from maskmill import _cuda_emulated
+
+        images = cupy.asarray(random_masks(rng, 3, 65, 33))
+        empty = cupy.empty
+        patch.setattr(cupy, "empty", lambda *arguments: taken.append(arguments) or empty(*arguments))
+        before = _cuda_emulated.waits()
+        found = maskmill.coco_rles(images)
+        assert _cuda_emulated.waits() - before == 2
+        assert len(taken) <= 9
+    assert found == Masks.encode(images.get()).to_coco()

@@ -34,6 +34,19 @@ py::tuple encode(const py::object& images) {
     return arrays.arrays(runs, static_cast<size_t>(stack.n));
 }
 
+// Images in Fortran order, without gaps, one byte per pixel: what pycocotools' encode takes.
+py::tuple encode_changes(const py::object& images) {
+    const auto s = stack_of<ImageStack>(view_of(images, "images"));
+    const bool gapless = (s.height <= 1 || s.step_y == 1) && (s.width <= 1 || s.step_x == s.height) &&
+                         (s.n <= 1 || s.step_n == s.height * s.width);
+    require(s.itemsize == 1 && (gapless || s.n * s.height * s.width == 0),
+            "images must be of one byte per pixel, in Fortran order without gaps");
+    Arrays arrays;
+    const Runs runs =
+        launched(arrays, [&](Queue& queue) { return rle_encode_changes(s.data, s.n, s.height, s.width, queue); });
+    return arrays.arrays(runs, static_cast<size_t>(s.n));
+}
+
 void decode(const py::object& counts, const py::object& offsets, HostSizes sizes, const py::object& out,
             uint8_t value) {
     DeviceMasks masks(counts, offsets, sizes);
@@ -137,6 +150,7 @@ py::tuple from_string(const Array<uint8_t>& chars, const Array<int64_t>& offsets
 
 void register_rle(py::module_& m) {
     m.def("rle_encode", encode, py::arg("images"));
+    m.def("rle_encode_changes", encode_changes, py::arg("images"));
     m.def("rle_decode", decode, py::arg("counts"), py::arg("offsets"), py::arg("sizes").noconvert(), py::arg("out"),
           py::arg("value") = 1);
     m.def("rle_area", area, py::arg("counts"), py::arg("offsets"));

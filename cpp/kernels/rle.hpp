@@ -75,6 +75,7 @@ Runs rle_normalize(const Rles& masks);
 namespace cuda {
 
 Runs rle_encode(const ImageStack& images, Queue& queue);
+Runs rle_encode_changes(const uint8_t* data, int64_t n, int64_t height, int64_t width, Queue& queue);
 void rle_decode(const Rles& masks, int64_t total, const OutputStack& out, uint8_t value, Queue& queue);
 void rle_area(const Rles& masks, int64_t total, uint64_t* area, Queue& queue);
 void rle_bbox(const Rles& masks, int64_t total, double* boxes, Queue& queue);

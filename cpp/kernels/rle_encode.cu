@@ -211,17 +211,22 @@ struct LineWords {
 
     // The first pixel of a word; negative, if that is before it.
     MASKMILL_HD int64_t first_of(size_t word) const { return static_cast<int64_t>(word) * kWordPixels - skew; }
-    // Of a word of pixels and the one before it. Images begin after background.
-    __device__ __forceinline__ void put(size_t word, uint64_t bits, uint64_t above) const {
-        uint64_t changed = bits ^ (bits << 1 | above);
+    // Images begin after background: there, a change is what is set.
+    template <class IsSet>
+    __device__ __forceinline__ void put(size_t word, uint64_t changed, IsSet is_set) const {
         const int64_t first = first_of(word), step = static_cast<int64_t>(pixels);
         for (int64_t start = first <= 0 ? 0 : (first + step - 1) / step * step; start < first + kWordPixels;
              start += step) {
             const uint64_t bit = uint64_t{1} << (start - first);
-            changed = (changed & ~bit) | (bits & bit);
+            changed = is_set(start) ? changed | bit : changed & ~bit;
         }
         changes[word] = changed;
         counts[word] = static_cast<uint8_t>(__popcll(changed));
+    }
+    // Of a word of pixels and the one before it.
+    __device__ __forceinline__ void put_pixels(size_t word, uint64_t bits, uint64_t above) const {
+        const int64_t first = first_of(word);
+        put(word, bits ^ (bits << 1 | above), [=](int64_t pixel) { return (bits >> (pixel - first) & 1) != 0; });
     }
     MASKMILL_HD Bytes16 counts_at(size_t word) const { return *reinterpret_cast<const Bytes16*>(counts + word); }
     MASKMILL_HD uint32_t sum(size_t segment) const {
@@ -294,7 +299,44 @@ __global__ void __launch_bounds__(kThreads) line_of_bytes_kernel(const uint8_t* 
     // The lane of the word before: word_of_lane.
     uint32_t above = __shfl_sync(~0u, static_cast<uint32_t>(bits >> 63), lane >= 4 ? lane - 4 : lane + 27);
     if (lane == 0) above = first > out.skew && data[first - 1] != 0 ? 1 : 0;
-    out.put(warp * kSegmentWords + static_cast<size_t>(word_of_lane(lane)), bits, above);
+    out.put_pixels(warp * kSegmentWords + static_cast<size_t>(word_of_lane(lane)), bits, above);
+}
+
+// Byte j: not 0 where byte j differs from the one before it; `last` is before the first.
+MASKMILL_HD Bytes16 differences(const Bytes16& bytes, uint32_t last) {
+    Bytes16 out;
+    MASKMILL_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        out.fours[i] = bytes.fours[i] ^ (bytes.fours[i] << 8 | last);
+        last = bytes.fours[i] >> 24;
+    }
+    return out;
+}
+
+// As line_of_bytes_kernel, for runs that end where the byte changes.
+__global__ void __launch_bounds__(kThreads) line_of_values_kernel(const uint8_t* data, int64_t end, LineWords out) {
+    const size_t warp = static_cast<size_t>(blockIdx.x) * kWarpsPerBlock + threadIdx.x / kWarpLanes;
+    if (warp >= out.all) return;
+    const int lane = static_cast<int>(threadIdx.x) % kWarpLanes;
+    const int64_t first = static_cast<int64_t>(warp) * kWarpPixels;
+    uint64_t pieces = 0;
+    if (first > out.skew && first + kWarpPixels <= end) {
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+            const uint8_t* const at = data + first + 512 * k + 16 * lane;
+            const Bytes16 bytes = differences(*reinterpret_cast<const Bytes16*>(at), at[-1]);
+            pieces |= uint64_t{bits_of_bytes(bytes)} << 16 * k;
+        }
+    } else {
+#pragma unroll 1
+        for (int b = 0; b < kWordPixels; ++b) {
+            const int64_t at = first + b / 16 * 512 + 16 * lane + b % 16;
+            if (at > out.skew && at < end) pieces |= uint64_t{data[at] != data[at - 1]} << b;
+        }
+    }
+    const uint64_t changed = exchanged(pieces, lane);
+    out.put(warp * kSegmentWords + static_cast<size_t>(word_of_lane(lane)), changed,
+            [=](int64_t pixel) { return pixel + out.skew < end && data[pixel + out.skew] != 0; });
 }
 
 // Where the pixels of a line are, 32 further each time.
@@ -343,7 +385,7 @@ __global__ void __launch_bounds__(kThreads) line_of_items_kernel(ImageStack s, L
     bits = transposed(bits, lane);
     uint32_t above = __shfl_up_sync(~0u, static_cast<uint32_t>(bits >> 63), 1);
     if (lane == 0) above = first > 0 && is_pixel_set<T>(s, first - 1) ? 1 : 0;
-    out.put(warp * kSegmentWords + static_cast<size_t>(lane), bits, above);
+    out.put_pixels(warp * kSegmentWords + static_cast<size_t>(lane), bits, above);
 }
 
 // Images as one column, if it takes the same step from any pixel to the next; else as they are.
@@ -411,7 +453,10 @@ Runs encode_rows(const ImageStack& s, uint64_t pixels, Queue& queue) {
     return runs_of_words(out, static_cast<size_t>(s.n), pixels, out.all, sums, queue);
 }
 
-Runs encode_line(const ImageStack& s, uint64_t pixels, Queue& queue) {
+// Runs end where pixels become zero or not, or where bytes (without gaps) become others.
+enum class Line { of_pixels, of_values };
+
+Runs encode_line(const ImageStack& s, uint64_t pixels, Line kind, Queue& queue) {
     const ImageStack line = as_column(s);
     const bool bytes = line.width == 1 && line.n == 1 && line.step_y == 1 && line.itemsize == 1;
     LineWords out{pixels, bytes ? static_cast<int64_t>(reinterpret_cast<uintptr_t>(s.data) % 16) : 0};
@@ -421,8 +466,8 @@ Runs encode_line(const ImageStack& s, uint64_t pixels, Queue& queue) {
     out.changes = queue.take<uint64_t>(out.words + out.words / 8);
     out.counts = reinterpret_cast<uint8_t*>(out.changes + out.words);
     if (bytes) {
-        launch(line_of_bytes_kernel, dim3(blocks_for(out.all, kWarpsPerBlock)), dim3(kThreads), 0, queue,
-               s.data - out.skew, end, out);
+        launch(kind == Line::of_values ? line_of_values_kernel : line_of_bytes_kernel,
+               dim3(blocks_for(out.all, kWarpsPerBlock)), dim3(kThreads), 0, queue, s.data - out.skew, end, out);
     } else {
         switch (s.itemsize) {
             case 1: find_in_line<uint8_t>(line, out, queue); break;
@@ -441,7 +486,13 @@ Runs encode_line(const ImageStack& s, uint64_t pixels, Queue& queue) {
 Runs rle_encode(const ImageStack& s, Queue& queue) {
     const uint64_t pixels = static_cast<uint64_t>(s.height) * static_cast<uint64_t>(s.width);
     const bool columns = s.height == 1 || s.width == 1 || std::abs(s.step_y) < std::abs(s.step_x);
-    return pixels > 0 && columns ? encode_line(s, pixels, queue) : encode_rows(s, pixels, queue);
+    return pixels > 0 && columns ? encode_line(s, pixels, Line::of_pixels, queue) : encode_rows(s, pixels, queue);
+}
+
+Runs rle_encode_changes(const uint8_t* data, int64_t n, int64_t height, int64_t width, Queue& queue) {
+    const ImageStack s{data, 1, n, height, width, height * width, 1, height};
+    const uint64_t pixels = static_cast<uint64_t>(height) * static_cast<uint64_t>(width);
+    return pixels > 0 ? encode_line(s, pixels, Line::of_values, queue) : encode_rows(s, pixels, queue);
 }
 
 }  // namespace maskmill::cuda

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from maskmill import rle
 from maskmill._backend import kernels, why_missing
+from maskmill._device import as_cupy, is_on_gpu
 
 __author__ = "tsungyi"
 PYTHON_VERSION = sys.version_info[0]
@@ -232,9 +234,11 @@ def _toString(Rs: RLEs) -> list[dict[str, Any]]:
 
 @_as_cython("rleObjs")
 def _frString(rleObjs: Any) -> RLEs:
+    _check_on_host(rleObjs)
     n = _len(rleObjs)
     rles = RLEs(n)
     for i, obj in enumerate(rleObjs):
+        _check_on_host(obj)
         counts = obj["counts"]
         if type(counts) is str:
             counts = str.encode(counts)
@@ -255,6 +259,29 @@ def _type_name(kind: type) -> str:
     if kind.__module__ == "builtins" or kind.__flags__ & heap_type:
         return kind.__name__
     return f"{kind.__module__}.{kind.__name__}"
+
+
+def encode_on_gpu(mask: Any) -> Any:
+    """As `encode` of pycocotools.mask, of an array on a GPU: only strings travel to the host."""
+    array = as_cupy(mask)
+    flat = array.ndim == 2
+    if flat:
+        array = array[:, :, None]
+    if not array.flags.f_contiguous:
+        raise ValueError("ndarray is not Fortran contiguous")
+    _check_buffer(np.empty((0,) * array.ndim, array.dtype), 3, "B?", "uint8_t")
+    counts, offsets = kernels(None, array).rle_encode_changes(array.transpose(2, 0, 1))
+    h, w, _ = array.shape
+    found = [{"size": [h, w], "counts": string} for string in rle.to_strings(counts, offsets)]
+    return found[0] if flat else found
+
+
+def _check_on_host(value: Any) -> None:
+    if is_on_gpu(value):
+        raise TypeError(
+            "RLE dicts, polygons and boxes are the host's, not arrays on a GPU; array.get() brings those to the host, "
+            "and maskmill.Masks does on a GPU what can be done there"
+        )
 
 
 @_as_cython("mask")
@@ -354,6 +381,7 @@ def iou(dt: Any, gt: Any, pyiscrowd: Any) -> Any:
 
 def _comparable(objs: Any) -> Any:
     """Boxes as an (N, 4) array, RLE dicts as RLEs; anything empty stays as it is."""
+    _check_on_host(objs)
     if _len(objs) == 0:
         return objs
     if type(objs) is np.ndarray:
@@ -483,6 +511,7 @@ def frPyObjects(pyobj: Any, h: Any, w: Any) -> Any:
     fast = _fast_from_polygons(pyobj, h, w)
     if fast is not NotImplemented:
         return fast
+    _check_on_host(pyobj)
     if type(pyobj) is np.ndarray:
         return frBbox(pyobj, h, w)
     if type(pyobj) is list and len(pyobj[0]) == 4:

@@ -14,6 +14,8 @@ def encode(bimask):
     out = _mask._fast_encode(bimask)
     if out is not NotImplemented:
         return out
+    if _mask.is_on_gpu(bimask):
+        return _mask.encode_on_gpu(bimask)
     if len(bimask.shape) == 3:
         return _mask.encode(bimask)
     if len(bimask.shape) == 2:
