@@ -8,8 +8,11 @@
 //
 // Floor       A crossing moves about 100 bytes (key, column and place 20 written and read; key 8 written, sorted in
 //             place 16; ends 1 written, 9 read, their count 8; end 8, run 4): 23 ps at 4.3 TB/s, where a CPU core takes 5 ns.
-//             To be 50 times as fast as a core, 100 ps are allowed, or 0.7 ms for 36,000 outlines of 100 pixels;
-//             launches and the two waits are about 0.1 ms of it. Reckoned, not measured.
+//             To be 50 times as fast as two cores, 50 ps are allowed, or 0.35 ms for 36,000 outlines of 100 pixels;
+//             launches and the two waits are about 0.1 ms of it. Instructions are the bound: about 500 a crossing (250
+//             for the row, in double; 130 for its place in memory, 120 for its run), 18 ps where 4 start a clock, 35
+//             where it is half of them. Owners of crossings are looked up, as searches among all edges and masks would
+//             be 400 more. Reckoned, not measured.
 // Registers   (sm_90) 48 where crossings are computed, which leaves 1,280 threads a multiprocessor; 32 or fewer
 //             elsewhere. No shared memory but that of the scans; nothing spilled but 12 bytes in that of turns.
 #include "kernels/polygons.hpp"
@@ -84,11 +87,12 @@ struct Rasterizer {
         const int64_t* starts = nullptr;
         const uint64_t* keys = sort(edges, buckets, n, static_cast<size_t>(totals.buckets), starts);
         const int64_t* const firsts = firsts_of_masks(buckets, starts);
+        const OwnerTable owners = owner_table(firsts, p_.n, n, queue_);
         const bool turns = rule_ == FillRule::non_zero || totals.shared_buckets > 0;
         if (totals.shared_buckets > 0) {
-            keys = unite(keys, n, buckets, starts, shared, static_cast<size_t>(totals.shared_buckets), firsts);
+            keys = unite(keys, n, buckets, starts, shared, static_cast<size_t>(totals.shared_buckets), firsts, owners);
         }
-        return write(keys, turns ? sums_of(keys, n, firsts) : nullptr, n, firsts);
+        return write(keys, turns ? sums_of(keys, n, firsts) : nullptr, n, firsts, owners);
     }
 
     void check_offsets() {
@@ -111,6 +115,8 @@ struct Rasterizer {
         FaultWord* const word = faults_.word();
         const DevicePolygons p = p_;
         const bool coco = rule_ == FillRule::coco;
+        const OwnerTable rings = owner_table(p.rings, p.ring_count, n, queue_);
+        const OwnerTable masks = owner_table(p.masks, p.n, p.ring_count, queue_);
         for_each(queue_, n, [=] __device__(size_t i) {
             const auto k = static_cast<int64_t>(i);
             counts[i] = 0;
@@ -118,8 +124,7 @@ struct Rasterizer {
             if (*word < fault_code(kPoint, 0)) return;
             const int64_t first_ring = p.n == 0 ? 0 : p.masks[0], end_ring = p.n == 0 ? 0 : p.masks[p.n];
             if (first_ring == end_ring || k < p.rings[first_ring] || k >= p.rings[end_ring]) return;
-            const int64_t ring = owner_of(p.rings, end_ring, k),
-                          mask = owner_of(p.masks, static_cast<int64_t>(p.n), ring);
+            const int64_t ring = rings.of(k), mask = masks.of(ring);
             e.ring[i] = ring;
             e.mask[i] = mask;
             const double* const a = p.points + 2 * k;
@@ -191,9 +196,10 @@ struct Rasterizer {
         fill_bytes(counts, 0, bucket_count * sizeof(uint32_t), queue_);
         const DevicePolygons p = p_;
         const bool coco = rule_ == FillRule::coco;
+        const OwnerTable edges = owner_table(e.places, p.point_count, n, queue_);
         for_each(queue_, n, [=] __device__(size_t i) {
             const auto j = static_cast<int64_t>(i);
-            const int64_t k = owner_of(e.places, static_cast<int64_t>(p.point_count), j);
+            const int64_t k = edges.of(j);
             const int64_t ring = e.ring[k], mask = e.mask[k], x = e.first[k] + (j - e.places[k]);
             const double* const a = p.points + 2 * k;
             const double* const b = p.points + 2 * next_of(p, ring, k);
@@ -236,7 +242,9 @@ struct Rasterizer {
 
     // The keys of masks in order, each saying whether its ring is entered or left there.
     const uint64_t* unite(const uint64_t* keys, size_t n, const Buckets& rings, const int64_t* starts,
-                          const Buckets& shared, size_t bucket_count, const int64_t* firsts) {
+                          const Buckets& shared, size_t bucket_count, const int64_t* firsts,
+                          const OwnerTable& of_masks) {
+        const OwnerTable owners = of_masks;
         uint64_t* const turned = queue_.take<uint64_t>(n);
         uint32_t* const place = queue_.take<uint32_t>(n);
         uint32_t* const counts = queue_.take<uint32_t>(bucket_count);
@@ -246,7 +254,7 @@ struct Rasterizer {
         for_each(queue_, n, [=] __device__(size_t i) {
             const auto j = static_cast<int64_t>(i);
             if (j >= firsts[masks]) return;
-            const int64_t mask = owner_of(firsts, masks, j);
+            const int64_t mask = owners.of(j);
             // The ring, among those of its mask: its keys begin with its first bucket.
             int64_t low = p.masks[mask], high = p.masks[mask + 1];
             const bool several = high - low > 1;
@@ -262,7 +270,7 @@ struct Rasterizer {
         for_each(queue_, n, [=] __device__(size_t i) {
             const auto j = static_cast<int64_t>(i);
             if (j >= firsts[masks]) return;
-            const int64_t mask = owner_of(firsts, masks, j);
+            const int64_t mask = owners.of(j);
             int64_t to = j;
             if (p.masks[mask + 1] - p.masks[mask] > 1) {
                 to = firsts[mask] + (begins[shared.of(mask, column_of(turned[i]))] - begins[shared.base[mask]]) +
@@ -286,7 +294,8 @@ struct Rasterizer {
         return sums;
     }
 
-    Runs write(const uint64_t* keys, const int64_t* sums, size_t n, const int64_t* firsts) {
+    Runs write(const uint64_t* keys, const int64_t* sums, size_t n, const int64_t* firsts, const OwnerTable& of_masks) {
+        const OwnerTable owners = of_masks;
         const size_t masks = p_.n;
         const int64_t* const sizes = p_.sizes;
         // Not within the scan, whose registers are few.
@@ -295,7 +304,7 @@ struct Rasterizer {
             const auto j = static_cast<int64_t>(i);
             is_end[i] = 0;
             if (j >= firsts[masks]) return;
-            const int64_t mask = owner_of(firsts, static_cast<int64_t>(masks), j);
+            const int64_t mask = owners.of(j);
             const auto height = static_cast<uint64_t>(sizes[2 * mask]),
                        width = static_cast<uint64_t>(sizes[2 * mask + 1]);
             const MaskCrossings crossings{keys, sums, firsts[mask], firsts[mask + 1], height, height * width};
@@ -318,7 +327,7 @@ struct Rasterizer {
         for_each(queue_, masks, [=] __device__(size_t i) { ends[offsets[i + 1] - 1] = pixels[i + 1]; });
         for_each(queue_, n, [=] __device__(size_t i) {
             if (is_end[i] == 0) return;
-            const int64_t mask = owner_of(firsts, static_cast<int64_t>(masks), static_cast<int64_t>(i));
+            const int64_t mask = owners.of(static_cast<int64_t>(i));
             ends[before[i] + mask] = pixels[mask] + position_of(keys[i], static_cast<uint64_t>(sizes[2 * mask]));
         });
         write_lengths(ends, out);
