@@ -56,13 +56,13 @@ DevicePairs all_pairs(const Codes& a, const Codes& b, int radius, bool self, int
                                         std::to_string(radius) + " bits");
         }
     } while (found > list.room);
-    const uint64_t* const keys =
-        sorted(reinterpret_cast<const uint64_t*>(list.keys), found, bits_of(a.n) + list.shift, queue);
+    sort_keys(queue, found, list.keys, bits_of(a.n) + list.shift);
+    const Number* const keys = list.keys;
     const DevicePairs out{found, queue.take<int64_t>(found), queue.take<int64_t>(found), queue.take<int64_t>(found)};
     const Codes codes = a, other = b;
     const int shift = list.shift;
     for_each(queue, found, [=] __device__(size_t k) {
-        const size_t i = keys[k] >> shift, j = keys[k] & ((uint64_t{1} << shift) - 1);
+        const size_t i = keys[k] >> shift, j = keys[k] & ((Number{1} << shift) - 1);
         const size_t width = static_cast<size_t>(codes.width);
         out.i[k] = static_cast<int64_t>(i);
         out.j[k] = static_cast<int64_t>(j);

@@ -277,13 +277,12 @@ struct PatchMix {
     MASKMILL_HD void add(double v, double weight, PatchBlend blend) {
         const bool first = weights == 0;
         weights += weight;
-        const double share = weight / weights;
         if (first || blend == PatchBlend::last) {
             value = v;
         } else if (blend == PatchBlend::max) {
             value = v > value || value != value ? v : value;
         } else {
-            value = v == value ? value : value + (v - value) * share;
+            value = v == value ? value : value + (v - value) * (weight / weights);
         }
     }
     template <class T>

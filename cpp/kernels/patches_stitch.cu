@@ -1,9 +1,12 @@
 // Stitching: every element of the output looks for the patches that cover it, in their order.
 //
 // The output is cut into cells of 16 rows by 64 columns. Each box notes itself at the cells that it touches, as one number
-// of cell and box; sorted, they tell for each cell its boxes in their order. A thread an element then walks through
-// them, with the same operations as the host. Reads are of neighbouring elements of one patch for neighbouring threads:
-// one read of all patches and one write. Bits of NaN's payload are the GPU's own.
+// of cell and box; sorted, they tell for each cell its boxes in their order. A thread makes four elements, one below the
+// other, with the same operations as the host: what a box and its windows are is read once for the four, whose loads are
+// under way together. Reads are of neighbouring elements of one patch for neighbouring threads: one read of all patches
+// and one write. An element takes about 110 instructions for each patch that covers it, among them a division in double,
+// and 90 besides for four: 18 ms a GB of bytes that four patches cover (132 SMs, 4 a clock, 1.7 GHz), where memory alone
+// takes 1.2. 100 registers, no spills. Bits of NaN's payload are the GPU's own.
 #include "kernels/patches_device.inl"
 #include "support/cuda_sort.cuh"
 
@@ -79,28 +82,56 @@ struct Stitch {
     }
 };
 
+// Elements of kRows rows, one below the other, that a thread makes: all lie in one cell.
+constexpr int kRows = 4;
+static_assert(kCellRows % kRows == 0);
+
+// Adds what box i says of elements (z, y), (z, y + 1) ... of column x.
+template <class T>
+MASKMILL_HD void add_box(const Stitch& s, size_t i, int64_t z, int64_t y, int64_t x, int64_t c, PatchMix* mixes) {
+    const PatchBox box = box_at(s.boxes, i);
+    const int64_t dz = z - box.low[0], dy = y - box.low[1], dx = x - box.low[2], h = box.size(1), w = box.size(2);
+    if (dz < 0 || dx < 0 || dz >= box.size(0) || dx >= w || dy <= -kRows || dy >= h) return;
+    const int64_t element = (s.starts[i] + (dz * h + dy) * w + dx) * s.channels + c;
+    const uint8_t* p = s.patches + element * static_cast<int64_t>(sizeof(T));
+    const int64_t step = w * s.channels * static_cast<int64_t>(sizeof(T));
+    const double deep = s.weight(i, 0, dz), across = s.weight(i, 2, dx);
+    double values[kRows], weights[kRows];
+    MASKMILL_UNROLL
+    for (int r = 0; r < kRows; ++r, p += step) {
+        // The nearest row, where the box has none, so that all loads can be begun at once.
+        const int64_t row = dy + r < 0 ? 0 : dy + r < h ? dy + r : h - 1;
+        values[r] = static_cast<double>(load_as<T>(p + (row - dy - r) * step));
+        weights[r] = deep * s.weight(i, 1, row) * across;
+    }
+    MASKMILL_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+        if (dy + r >= 0 && dy + r < h) mixes[r].add(values[r], weights[r], s.blend);
+    }
+}
+
 template <class T>
 void stitch_elements(const Stitch& what, Queue& queue) {
     const Stitch s = what;
-    const auto n = static_cast<size_t>(s.cells.deep * s.cells.rows * s.cells.columns * s.channels);
+    const int64_t groups = (s.cells.rows + kRows - 1) / kRows;
+    const auto n = static_cast<size_t>(s.cells.deep * groups * s.cells.columns * s.channels);
     for_each(queue, n, [=] __device__(size_t k) {
         const int64_t place = quotient(static_cast<int64_t>(k), s.channels),
                       c = static_cast<int64_t>(k) - place * s.channels;
-        const int64_t row = quotient(place, s.cells.columns), x = place - row * s.cells.columns;
-        const int64_t z = quotient(row, s.cells.rows), y = row - z * s.cells.rows;
+        const int64_t group = quotient(place, s.cells.columns), x = place - group * s.cells.columns;
+        const int64_t z = quotient(group, groups), y = (group - z * groups) * kRows;
         const int64_t cell = s.cells.of(z, y, x);
-        PatchMix mix;
+        PatchMix mixes[kRows];
         for (int64_t at = s.ends[cell]; at < s.ends[cell + 1]; ++at) {
-            const size_t i = s.keys[at] & ((uint64_t{1} << kBoxBits) - 1);
-            const PatchBox box = box_at(s.boxes, i);
-            const int64_t dz = z - box.low[0], dy = y - box.low[1], dx = x - box.low[2];
-            if (dz < 0 || dy < 0 || dx < 0 || dz >= box.size(0) || dy >= box.size(1) || dx >= box.size(2)) continue;
-            const int64_t element = ((s.starts[i] + (dz * box.size(1) + dy) * box.size(2) + dx) * s.channels + c);
-            const T v = load_as<T>(s.patches + element * static_cast<int64_t>(sizeof(T)));
-            mix.add(static_cast<double>(v), s.weight(i, 0, dz) * s.weight(i, 1, dy) * s.weight(i, 2, dx), s.blend);
+            add_box<T>(s, s.keys[at] & ((uint64_t{1} << kBoxBits) - 1), z, y, x, c, mixes);
         }
-        if (mix.weights == 0) return;
-        reinterpret_cast<T*>(s.out)[k] = mix.as<T>();
+        T* const out = reinterpret_cast<T*>(s.out) + ((z * s.cells.rows + y) * s.cells.columns + x) * s.channels + c;
+        MASKMILL_UNROLL
+        for (int r = 0; r < kRows; ++r) {
+            if (y + r < s.cells.rows && mixes[r].weights != 0) {
+                out[r * s.cells.columns * s.channels] = mixes[r].as<T>();
+            }
+        }
     });
 }
 
@@ -108,10 +139,10 @@ void stitch_elements(const Stitch& what, Queue& queue) {
 uint64_t* keys_of(const PatchBoxes& boxes, const Cells& cells, size_t total, Queue& queue) {
     int64_t* const before = queue.take<int64_t>(boxes.n + 1);
     scan(queue, boxes.n, before, [=] __device__(size_t i) { return cells_of(box_at(boxes, i), cells).count(); });
-    uint64_t* const keys = queue.take<uint64_t>(total);
+    uint64_t *keys = queue.take<uint64_t>(total), *const unsorted = keys;
     for_each(queue, boxes.n, [=] __device__(size_t i) {
         const CellRange range = cells_of(box_at(boxes, i), cells);
-        uint64_t* key = keys + before[i];
+        uint64_t* key = unsorted + before[i];
         for (int64_t z = range.z0; z < range.z1; ++z) {
             for (int64_t y = range.y0; y < range.y1; ++y) {
                 for (int64_t x = range.x0; x < range.x1; ++x) {
@@ -121,7 +152,8 @@ uint64_t* keys_of(const PatchBoxes& boxes, const Cells& cells, size_t total, Que
         }
     });
     const auto n_cells = static_cast<uint64_t>(cells.deep * cells.down * cells.across);
-    return sorted(keys, total, kBoxBits + bits_of(n_cells), queue);
+    sort_keys(queue, total, keys, kBoxBits + bits_of(n_cells));
+    return keys;
 }
 
 }  // namespace

@@ -138,6 +138,15 @@ void for_each(Queue& queue, size_t n, Body body) {
            0, queue, n, body);
 }
 
+// What CUB is called for: once to ask how much memory it wants, then with that.
+template <class Call>
+void with_scratch(Queue& queue, Call call) {
+    size_t bytes = 0;
+    check(call(nullptr, bytes));
+    void* const scratch = queue.memory.take(bytes + 1);
+    check(call(scratch, bytes));
+}
+
 template <class T, class Of>
 struct Term {
     Of of;
@@ -150,10 +159,9 @@ void scan(Queue& queue, size_t n, T* out, Of of) {
     fill_bytes(out, 0, sizeof(T), queue);
     if (n == 0) return;
     const auto terms = thrust::make_transform_iterator(thrust::counting_iterator<size_t>(0), Term<T, Of>{of});
-    size_t bytes = 0;
-    check(cub::DeviceScan::InclusiveSum(nullptr, bytes, terms, out + 1, static_cast<int64_t>(n), stream_of(queue)));
-    void* const scratch = queue.memory.take(bytes + 1);
-    check(cub::DeviceScan::InclusiveSum(scratch, bytes, terms, out + 1, static_cast<int64_t>(n), stream_of(queue)));
+    with_scratch(queue, [&](void* scratch, size_t& bytes) {
+        return cub::DeviceScan::InclusiveSum(scratch, bytes, terms, out + 1, static_cast<int64_t>(n), stream_of(queue));
+    });
 }
 
 // The sum over all lanes of a warp, to each of them.

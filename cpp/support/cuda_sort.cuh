@@ -7,6 +7,7 @@
 
 #ifdef MASKMILL_CUDA_EMULATED
 #include <algorithm>
+#include <utility>
 #include <vector>
 #else
 #include <cub/device/device_radix_sort.cuh>
@@ -17,50 +18,41 @@ namespace maskmill::cuda {
 // Bits of a number.
 inline int bits_of(uint64_t n) { return n == 0 ? 1 : static_cast<int>(std::bit_width(n)); }
 
-// n keys in rising order, of whose bits the lowest `bits` count; others are 0.
-inline uint64_t* sorted(const uint64_t* keys, size_t n, int bits, Queue& queue) {
-    uint64_t* const out = queue.take<uint64_t>(n);
+// Both sort by the lowest `bits` of the keys (others are 0). The pointers are to where the sorted are.
+template <class Key>
+void sort_keys(Queue& queue, size_t n, Key*& keys, int bits) {
 #ifdef MASKMILL_CUDA_EMULATED
-    (void)bits;
-    std::copy(keys, keys + n, out);
-    std::sort(out, out + n);
+    (void)queue, (void)bits;
+    std::sort(keys, keys + n);
 #else
-    size_t bytes = 0;
-    const auto count = static_cast<int64_t>(n);
-    check(cub::DeviceRadixSort::SortKeys(nullptr, bytes, keys, out, count, 0, bits, stream_of(queue)));
-    void* const scratch = queue.memory.take(bytes + 1);
-    check(cub::DeviceRadixSort::SortKeys(scratch, bytes, keys, out, count, 0, bits, stream_of(queue)));
+    cub::DoubleBuffer<Key> buffers(keys, queue.take<Key>(n));
+    with_scratch(queue, [&](void* scratch, size_t& bytes) {
+        return cub::DeviceRadixSort::SortKeys(scratch, bytes, buffers, static_cast<int64_t>(n), 0, bits,
+                                              stream_of(queue));
+    });
+    keys = buffers.Current();
 #endif
-    return out;
 }
 
-// Sorts by the lowest `bits` of the keys (others are 0), and keeps the order of equal ones. The pointers are to where the
-// sorted are.
+// Keeps the order of equal keys.
 template <class Key, class Value>
 void sort_pairs(Queue& queue, size_t n, Key*& keys, Value*& values, int bits) {
-    Key* const other_keys = queue.take<Key>(n);
-    Value* const other_values = queue.take<Value>(n);
 #ifdef MASKMILL_CUDA_EMULATED
-    (void)bits;
-    std::vector<size_t> order(n);
-    for (size_t i = 0; i < n; ++i) order[i] = i;
-    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return keys[a] < keys[b]; });
+    (void)queue, (void)bits;
+    std::vector<std::pair<Key, Value>> pairs(n);
+    for (size_t i = 0; i < n; ++i) pairs[i] = {keys[i], values[i]};
+    std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     for (size_t i = 0; i < n; ++i) {
-        other_keys[i] = keys[order[i]];
-        other_values[i] = values[order[i]];
+        keys[i] = pairs[i].first;
+        values[i] = pairs[i].second;
     }
-    keys = other_keys;
-    values = other_values;
 #else
-    cub::DoubleBuffer<Key> key_buffers(keys, other_keys);
-    cub::DoubleBuffer<Value> value_buffers(values, other_values);
-    size_t bytes = 0;
-    const auto count = static_cast<int64_t>(n);
-    check(
-        cub::DeviceRadixSort::SortPairs(nullptr, bytes, key_buffers, value_buffers, count, 0, bits, stream_of(queue)));
-    void* const scratch = queue.memory.take(bytes + 1);
-    check(
-        cub::DeviceRadixSort::SortPairs(scratch, bytes, key_buffers, value_buffers, count, 0, bits, stream_of(queue)));
+    cub::DoubleBuffer<Key> key_buffers(keys, queue.take<Key>(n));
+    cub::DoubleBuffer<Value> value_buffers(values, queue.take<Value>(n));
+    with_scratch(queue, [&](void* scratch, size_t& bytes) {
+        return cub::DeviceRadixSort::SortPairs(scratch, bytes, key_buffers, value_buffers, static_cast<int64_t>(n), 0,
+                                               bits, stream_of(queue));
+    });
     keys = key_buffers.Current();
     values = value_buffers.Current();
 #endif
