@@ -74,15 +74,15 @@ def there_is_a_gpu() -> bool:
     return _cuda.device_count() > 0
 
 
-@pytest.fixture(params=["emulated", "emulated-backward", "cuda"])
+@pytest.fixture(params=["emulated", "emulated-strict", "cuda"])
 def cupy(request: pytest.FixtureRequest) -> Any:
-    """CuPy where there is a GPU; and everywhere what tests take for it, whose threads take turns from either end."""
+    """CuPy where there is a GPU; and everywhere what tests take for it."""
     if request.param == "cuda":
         if _backend.why_missing("cuda") is not None:
             pytest.skip("CuPy is not installed" if there_is_a_gpu() else "no CUDA device")
         yield pytest.importorskip("cupy")
     else:
-        with fake_cupy.pretended(backward=request.param == "emulated-backward") as module:
+        with fake_cupy.pretended(strict=request.param == "emulated-strict") as module:
             yield module
 
 

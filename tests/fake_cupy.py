@@ -5,6 +5,7 @@ Like CuPy's, its arrays are not made NumPy's unasked: code that would do so fail
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ class ndarray:  # as CuPy calls it
     device = SimpleNamespace(id=0)
 
     def __init__(self, array: np.ndarray) -> None:
-        self._array = array
+        self._array = array if _has_own_pages(array) else _on_own_pages(array)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -94,6 +95,23 @@ def _wrapped(value: Any) -> Any:
     return ndarray(value) if isinstance(value, np.ndarray | np.generic) else value
 
 
+def _has_own_pages(array: Any) -> bool:
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(array, memoryview) and isinstance(array.obj, mmap.mmap)
+
+
+def _on_own_pages(array: Any) -> np.ndarray:
+    """A copy on pages that it shares with no other, as `set_strict` wants it; of the same layout, as CuPy keeps it."""
+    array = np.asarray(array)
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    pages = mmap.mmap(-1, max(array.nbytes, 1))
+    there = np.frombuffer(pages, np.uint8, array.nbytes).view(array.dtype)
+    there = there.reshape([array.shape[axis] for axis in order]).transpose(np.argsort(order).astype(int))
+    there[...] = array
+    return there
+
+
 def empty(shape: Any, dtype: Any = float) -> ndarray:
     return ndarray(np.empty(shape, dtype))
 
@@ -102,7 +120,10 @@ def asarray(value: Any, dtype: Any = None) -> ndarray:
     if not isinstance(value, ndarray) and hasattr(value, "__cuda_array_interface__"):
         value = SimpleNamespace(__array_interface__=value.__cuda_array_interface__, owner=value)
         return ndarray(np.asarray(value, dtype))
-    return ndarray(np.array(_plain(value), dtype))
+    array = _plain(value)
+    if isinstance(value, ndarray) and dtype in (None, array.dtype):
+        return value
+    return ndarray(np.array(array, dtype))
 
 
 def ascontiguousarray(value: Any, dtype: Any = None) -> ndarray:
@@ -119,10 +140,11 @@ def __getattr__(name: str) -> Any:
 
 
 @contextmanager
-def pretended(*, backward: bool = False) -> Iterator[Any]:
+def pretended(*, strict: bool = False) -> Iterator[Any]:
     """Within the block, there is a GPU: `cupy` is this module, and the kernels are the emulated ones.
 
-    Backward, their last thread takes its turn first: what relies on an order that no GPU keeps then goes wrong.
+    Strictly: the last thread takes its turn first, so that what relies on an order that no GPU keeps goes wrong; and
+    host and device cannot touch each other's memory.
     """
     emulated = pytest.importorskip(
         "maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED=ON"
@@ -132,9 +154,9 @@ def pretended(*, backward: bool = False) -> Iterator[Any]:
         patch.setitem(sys.modules, "cupy", this)
         patch.setitem(_backend._loaded, "cuda", _backend._OnGpu(emulated))
         emulated.set_library(__name__)
-        emulated.set_backward(backward)
+        emulated.set_strict(strict)
         try:
             yield this
         finally:
             emulated.set_library("numpy")
-            emulated.set_backward(False)
+            emulated.set_strict(False)

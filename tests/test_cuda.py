@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import fake_cupy
 import maskmill
 from conftest import random_masks
 from maskmill import Masks, _backend, features, hamming, hashes, patches, polygons, rle
@@ -305,6 +306,15 @@ def test_features_on_a_gpu(cupy, rng, shape, profile):
     assert_same([features.deviation(there, 2)], [features.deviation(array, 2)], cupy)
     with pytest.raises(_backend.BackendError, match="LAB has no twin on the GPU"):
         features.bank(cupy.asarray(np.zeros((2, 2, 3), np.uint8)), [1], profile="core")
+
+
+def test_strictness_finds_what_it_is_there_for():
+    emulated = pytest.importorskip(
+        "maskmill._cuda_emulated", reason="built without MASKMILL_CUDA_EMULATED=ON"
+    )
+    emulated.stray()
+    with fake_cupy.pretended(strict=True), pytest.raises(RuntimeError, match="memory of the host"):
+        emulated.stray()
 
 
 def test_device_is_told_where_there_is_none():

@@ -9,11 +9,19 @@
 
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/common.hpp"
 #include "support/cuda_device.hpp"
 #include "support/cuda_queue.hpp"
+#ifdef MASKMILL_CUDA_EMULATED
+#include "support/cuda_emulated_memory.hpp"
+#endif
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace maskmill::cuda {
 
@@ -55,6 +63,15 @@ struct View {
         int64_t n = 1;
         for (const int64_t side : shape) n *= side;
         return n;
+    }
+    // From its lowest byte to behind its highest.
+    std::pair<uint8_t*, size_t> extent() const {
+        if (size() == 0) return {data, 0};
+        int64_t lowest = 0, highest = itemsize;
+        for (size_t d = 0; d < shape.size(); ++d) {
+            (strides[d] < 0 ? lowest : highest) += strides[d] * (shape[d] - 1);
+        }
+        return {data + lowest, static_cast<size_t>(highest - lowest)};
     }
     bool is_contiguous() const {
         int64_t step = itemsize;
@@ -104,6 +121,10 @@ inline View view_of(const py::handle& object, const char* name) {
         int64_t step = view.itemsize;
         for (size_t d = view.shape.size(); d-- > 0; step *= view.shape[d]) view.strides[d] = step;
     }
+#ifdef MASKMILL_CUDA_EMULATED
+    const auto [first, bytes] = view.extent();
+    emulated::register_device_memory(first, bytes, library_name() != "numpy");
+#endif
     return view;
 }
 
@@ -119,16 +140,39 @@ View exact_view(const py::handle& object, const char* name) {
     return view;
 }
 
+// What lies behind memory that was taken: under AddressSanitizer, nobody may touch it.
+class Slack {
+  public:
+    Slack([[maybe_unused]] uint8_t* from, [[maybe_unused]] size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+        ASAN_POISON_MEMORY_REGION(from_ = from, bytes_ = bytes);
+#endif
+    }
+#ifdef __SANITIZE_ADDRESS__
+    Slack(Slack&& other) noexcept : from_(other.from_), bytes_(std::exchange(other.bytes_, 0)) {}
+    ~Slack() { ASAN_UNPOISON_MEMORY_REGION(from_, bytes_); }
+
+  private:
+    uint8_t* from_;
+    size_t bytes_;
+#endif
+};
+
 // Memory of the library's pool, and the arrays that it becomes.
 class Arrays : public Memory {
   public:
     Arrays() : library_(library()) {}
+#ifdef MASKMILL_CUDA_EMULATED
+    ~Arrays() override { emulated::forget_device_memory(); }
+#endif
 
     void* take(size_t bytes) override {
         const py::gil_scoped_acquire gil;
         py::object array = library_.attr("empty")(py::make_tuple(bytes + 256), "uint8");
         const View view = view_of(array, "memory");
         void* const aligned = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(view.data) + 255) / 256 * 256);
+        uint8_t* const behind = static_cast<uint8_t*>(aligned) + bytes;
+        slack_.emplace_back(behind, static_cast<size_t>(view.data + bytes + 256 - behind));
         kept_.emplace(aligned, std::move(array));
         return aligned;
     }
@@ -174,6 +218,7 @@ class Arrays : public Memory {
   private:
     py::module_ library_;
     std::map<const void*, py::object> kept_;
+    std::vector<Slack> slack_;
 };
 
 // What kernel(queue) returns; without the GIL while it launches. For kernels that wait for no stream: CUDA graphs can
@@ -185,6 +230,9 @@ auto launched_or_captured(Arrays& arrays, Kernel&& kernel) {
     queue.captured = is_captured(queue.stream);
     if (queue.captured) arrays.require_own_pool();
     const py::gil_scoped_release nogil;
+#ifdef MASKMILL_CUDA_EMULATED
+    const emulated::Closed closed;
+#endif
     return kernel(queue);
 }
 

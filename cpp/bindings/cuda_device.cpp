@@ -22,7 +22,11 @@ void register_device(py::module_& m) {
     m.def("waits", waits);
 #ifdef MASKMILL_CUDA_EMULATED
     m.def("pretend_capture", pretend_capture, py::arg("captured"));
-    m.def("set_backward", set_backward, py::arg("backward"));
+    m.def("set_strict", set_strict, py::arg("strict"));
+    m.def("stray", [] {
+        Arrays arrays;
+        launched(arrays, [](Queue& queue) { stray(queue); });
+    });
     m.def("set_library", [](const std::string& name) { library_name() = name; }, py::arg("name"));
 #endif
     m.def("runtime_version", runtime_version);

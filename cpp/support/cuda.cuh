@@ -15,6 +15,7 @@
 
 #ifdef MASKMILL_CUDA_EMULATED
 #include "support/cuda_emulated.hpp"
+#include "support/cuda_emulated_memory.hpp"
 #else
 #include <cuda_runtime.h>
 
@@ -55,25 +56,35 @@ inline unsigned blocks_for(size_t n, size_t per_block) {
 
 inline void copy_to_host(void* to, const void* from, size_t bytes, Queue& queue) {
     note_wait(queue);
+    const emulated::Open open;
     std::memcpy(to, from, bytes);
 }
-inline void fill_bytes(void* to, int value, size_t bytes, Queue&) { std::memset(to, value, bytes); }
+inline void fill_bytes(void* to, int value, size_t bytes, Queue&) {
+    const emulated::Open open;
+    std::memset(to, value, bytes);
+}
 
 template <class Kernel, class... Args>
 void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue&, Args... args) {
-    if (blocks.x * blocks.y * blocks.z == 0) return;
+    if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
+    (emulated::check_argument(args), ...);
+    const emulated::Open open;
     emulated::run(blocks, threads, shared, [=] { kernel(args...); });
 }
 
 // body(i) for i in [0, n), in any order and at once.
 template <class Body>
 void for_each(Queue&, size_t n, Body body) {
+    emulated::check_argument(body);
+    const emulated::Open open;
     for (size_t i = 0; i < n; ++i) body(emulated::turn(i, n));
 }
 
 // out[0] = 0, out[i + 1] = out[i] + of(i).
 template <class T, class Of>
 void scan(Queue&, size_t n, T* out, Of of) {
+    emulated::check_argument(of);
+    const emulated::Open open;
     T sum = 0;
     for (size_t i = 0; i < n; ++i) {
         const T next = static_cast<T>(of(i));
@@ -117,7 +128,7 @@ inline void fill_bytes(void* to, int value, size_t bytes, Queue& queue) {
 
 template <class Kernel, class... Args>
 void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue& queue, Args... args) {
-    if (blocks.x * blocks.y * blocks.z == 0) return;
+    if (blocks.x == 0 || blocks.y == 0 || blocks.z == 0) return;
     // clang-format off
     kernel<<<blocks, threads, shared, stream_of(queue)>>>(args...);
     // clang-format on

@@ -1,5 +1,7 @@
 #include "support/cuda_device.hpp"
 
+#include <memory>
+
 #include "support/cuda.cuh"
 
 namespace maskmill::cuda {
@@ -14,7 +16,12 @@ bool captured = false;
 
 std::vector<Device> devices() { return {{"emulated on the host", 0, 0, 0}}; }
 int runtime_version() { return 0; }
-void set_backward(bool backward) { emulated::backward = backward; }
+void set_strict(bool strict) { emulated::backward = emulated::apart = strict; }
+void stray(Queue& queue) {
+    auto number = std::make_unique<int>(1);
+    int* const there = number.get();
+    for_each(queue, 1, [=](size_t) { *there = 2; });
+}
 int driver_version() { return 0; }
 void use_device(int) {}
 bool is_captured(void*) { return captured; }

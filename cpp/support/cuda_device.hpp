@@ -30,10 +30,12 @@ void use_device(int device);
 // Whether a CUDA graph captures what is queued on a stream.
 bool is_captured(void* stream);
 #ifdef MASKMILL_CUDA_EMULATED
-// Whether blocks and threads take turns from the last to the first.
-void set_backward(bool backward);
 // Lets calls believe that their stream is captured; they run all the same.
 void pretend_capture(bool captured);
+// Whether blocks and threads take turns from the last to the first, and the memories of host and device are kept apart.
+void set_strict(bool strict);
+// Gives a kernel the address of a number on the host, which no GPU could follow: what strictness is there to find.
+void stray(Queue& queue);
 #endif
 
 void copy_sizes(int64_t* to, const int64_t* from, size_t n, Queue& queue);

@@ -23,6 +23,7 @@ template <class Key>
 void sort_keys(Queue& queue, size_t n, Key*& keys, int bits) {
 #ifdef MASKMILL_CUDA_EMULATED
     (void)queue, (void)bits;
+    const emulated::Open open;
     std::sort(keys, keys + n);
 #else
     cub::DoubleBuffer<Key> buffers(keys, queue.take<Key>(n));
@@ -39,6 +40,7 @@ template <class Key, class Value>
 void sort_pairs(Queue& queue, size_t n, Key*& keys, Value*& values, int bits) {
 #ifdef MASKMILL_CUDA_EMULATED
     (void)queue, (void)bits;
+    const emulated::Open open;
     std::vector<std::pair<Key, Value>> pairs(n);
     for (size_t i = 0; i < n; ++i) pairs[i] = {keys[i], values[i]};
     std::stable_sort(pairs.begin(), pairs.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
