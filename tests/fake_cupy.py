@@ -119,7 +119,9 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
 def asarray(value: Any, dtype: Any = None) -> ndarray:
     if not isinstance(value, ndarray) and hasattr(value, "__cuda_array_interface__"):
         value = SimpleNamespace(__array_interface__=value.__cuda_array_interface__, owner=value)
-        return ndarray(np.asarray(value, dtype))
+        view = ndarray.__new__(ndarray)
+        view._array = np.asarray(value, dtype)
+        return view
     array = _plain(value)
     if isinstance(value, ndarray) and dtype in (None, array.dtype):
         return value

@@ -231,7 +231,8 @@ inline int __ffsll(long long x) { return x == 0 ? 0 : std::countr_zero(static_ca
 inline unsigned __byte_perm(unsigned a, unsigned b, unsigned digits) {
     const uint64_t both = uint64_t{b} << 32 | a;
     unsigned out = 0;
-    for (unsigned k = 0; k < 4; ++k) out |= static_cast<unsigned>(both >> (digits >> (4 * k) & 7) * 8 & 0xff) << (8 * k);
+    for (unsigned k = 0; k < 4; ++k)
+        out |= static_cast<unsigned>(both >> (digits >> (4 * k) & 7) * 8 & 0xff) << (8 * k);
     return out;
 }
 template <class T>

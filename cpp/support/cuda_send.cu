@@ -32,7 +32,10 @@ void send_as_arguments(uint8_t* to, const uint8_t* from, size_t bytes, Queue& qu
 
 #ifdef MASKMILL_CUDA_EMULATED
 
-void send_large(void* to, const void* from, size_t bytes, Queue&) { std::memcpy(to, from, bytes); }
+void send_large(void* to, const void* from, size_t bytes, Queue&) {
+    const emulated::Open open;
+    std::memcpy(to, from, bytes);
+}
 
 #else
 
