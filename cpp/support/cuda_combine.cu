@@ -1,7 +1,6 @@
 #include "support/cuda_combine.cuh"
 
 #include <algorithm>
-#include <bit>
 
 #include "support/cuda_sort.cuh"
 
@@ -70,25 +69,85 @@ void check_masks(const Rles& masks, const Groups& groups, const uint64_t* ends, 
     });
 }
 
+// What is changed by the end of run `run` of a mask, whose runs are those from `first` on, before `last`.
+MASKMILL_HD Change change_at(int64_t run, int64_t first, int64_t last, bool is_first) {
+    if ((run - first) % 2 == 1) return is_first ? kFirstOff : kOtherOff;
+    return run + 1 == last ? kNothing : is_first ? kFirstOn : kOtherOn;
+}
+
 // An event for each run. Those of runs of no group are at place 0, where nothing is.
-void write_events(const Rles& masks, int64_t total, const Groups& groups, const uint64_t* ends, bool is_first,
-                  Events events, const Faults& faults, Queue& queue) {
+void write_events(const Rles& masks, int64_t total, const Groups& groups, const uint64_t* ends, Events events,
+                  const Faults& faults, Queue& queue) {
     const int64_t* const offsets = masks.offsets;
     const Owners owners{offsets, masks.n, faults.word()};
     for_each(queue, static_cast<size_t>(total), [=] __device__(size_t j) {
         events.places[j] = 0;
         events.changes[j] = kNothing;
-        const auto run = static_cast<int64_t>(j);
         const int64_t i = owners.of(j);
         if (i < 0 || !groups.has_mask(static_cast<size_t>(i))) return;
         const size_t g = groups.of_mask(static_cast<size_t>(i));
-        const bool first = is_first && i == groups.first_mask(g);
         events.places[j] = groups.base(g) + ends[j + 1] - ends[offsets[i]];
-        if ((run - offsets[i]) % 2 == 1) {
-            events.changes[j] = first ? kFirstOff : kOtherOff;
-        } else if (run + 1 < offsets[i + 1]) {
-            events.changes[j] = first ? kFirstOn : kOtherOn;
-        }
+        events.changes[j] = change_at(static_cast<int64_t>(j), offsets[i], offsets[i + 1], i == groups.first_mask(g));
+    });
+}
+
+// Masks whose runs are in order, one a group: copied into kernels.
+struct Sorted {
+    const int64_t* offsets;  // null: none
+    const uint64_t* ends;
+
+    MASKMILL_HD int64_t runs_before(size_t g) const { return offsets == nullptr ? 0 : offsets[g] - offsets[0]; }
+    // Runs of mask g that end before position `at`, or at it, too.
+    MASKMILL_HD int64_t ends_before(size_t g, uint64_t at, bool or_at) const {
+        if (offsets == nullptr || (at == 0 && !or_at)) return 0;
+        return run_at(ends + 1, offsets[g], offsets[g + 1], ends[offsets[g]] + at - (or_at ? 0 : 1)) - offsets[g];
+    }
+};
+
+// The events of groups of one mask or two, in order: each knows its place among those of its group without being sorted.
+struct Merge {
+    Sorted a, b;
+    Groups groups;
+
+    // Where a group's events begin: its first place, runs, its last place.
+    MASKMILL_HD size_t begin(size_t g) const {
+        return static_cast<size_t>(a.runs_before(g) + b.runs_before(g)) + 2 * g;
+    }
+};
+
+void write_in_order(const Rles& masks, int64_t total, const Merge& merge, bool is_first, Events events,
+                    const Faults& faults, Queue& queue) {
+    const Owners owners{masks.offsets, masks.n, faults.word()};
+    const Merge m = merge;
+    for_each(queue, static_cast<size_t>(total), [=] __device__(size_t j) {
+        const int64_t owner = owners.of(j);
+        if (owner < 0) return;
+        const Sorted own = is_first ? m.a : m.b, other = is_first ? m.b : m.a;
+        const auto g = static_cast<size_t>(owner);
+        const auto run = static_cast<int64_t>(j);
+        const uint64_t at = own.ends[j + 1] - own.ends[own.offsets[g]];
+        const int64_t before = run - own.offsets[g] + other.ends_before(g, at, !is_first);
+        const size_t e = m.begin(g) + 1 + static_cast<size_t>(before);
+        events.places[e] = m.groups.base(g) + at;
+        events.changes[e] = change_at(run, own.offsets[g], own.offsets[g + 1], is_first);
+    });
+}
+
+// The first and last places of groups, and behind all, as often as there are runs of no mask, the very last place.
+void write_borders(const Merge& merge, size_t all, Events events, const Faults& faults, Queue& queue) {
+    const FaultWord* const word = faults.word();
+    const Merge m = merge;
+    for_each(queue, m.groups.n, [=] __device__(size_t g) {
+        if (*word < fault_code(kSum, 0)) return;
+        const size_t first = m.begin(g), last = m.begin(g + 1) - 1;
+        events.places[first] = m.groups.base(g);
+        events.places[last] = m.groups.base(g) + m.groups.pixels(g);
+        events.changes[first] = events.changes[last] = kNothing;
+    });
+    for_each(queue, all, [=] __device__(size_t e) {
+        if (*word < fault_code(kSum, 0) || e < m.begin(m.groups.n)) return;
+        events.places[e] = m.groups.bases[m.groups.n];
+        events.changes[e] = kNothing;
     });
 }
 
@@ -129,10 +188,40 @@ struct Finder {
 
 constexpr uint64_t kEndOfGroup = uint64_t{1} << 63;
 
+// A group's first place is an event, as it may be foreground without any mask's doing, and so is its end.
+Events events_of(const Operands& x, const Groups& groups, size_t all, const Faults& faults, Queue& queue) {
+    Events events{queue.take<uint64_t>(all), queue.take<uint8_t>(all)};
+    const bool pairs = x.b.n > 0;
+    const uint64_t* const ends_a = ends_of(x.a, x.a_total, queue);
+    const uint64_t* const ends_b = pairs ? ends_of(x.b, x.b_total, queue) : nullptr;
+    check_masks(x.a, groups, ends_a, faults, queue);
+    if (pairs) check_masks(x.b, groups, ends_b, faults, queue);
+    if (x.starts == nullptr) {
+        const Merge merge{{x.a.offsets, ends_a}, {pairs ? x.b.offsets : nullptr, ends_b}, groups};
+        write_borders(merge, all, events, faults, queue);
+        write_in_order(x.a, x.a_total, merge, true, events, faults, queue);
+        if (pairs) write_in_order(x.b, x.b_total, merge, false, events, faults, queue);
+        return events;
+    }
+    const auto runs = static_cast<size_t>(x.a_total);
+    FaultWord* const word = faults.word();
+    for_each(queue, groups.n, [=] __device__(size_t g) {
+        events.places[runs + 2 * g] = groups.base(g);
+        events.places[runs + 2 * g + 1] = groups.base(g) + groups.pixels(g);
+        events.changes[runs + 2 * g] = events.changes[runs + 2 * g + 1] = kNothing;
+        const bool is_empty = groups.starts[g] == groups.starts[g + 1];
+        if (is_empty && groups.pixels(g) > 0xffffffffu) note_fault(word, kOther, g);
+    });
+    write_events(x.a, x.a_total, groups, ends_a, events, faults, queue);
+    // Runs are shorter than 2^32, and so are groups without masks: that bounds places.
+    sort_pairs(queue, all, events.places, events.changes, std::min(64, 33 + bits_of(all)));
+    return events;
+}
+
 }  // namespace
 
 Combined combine(const Operands& x, Rule rule, Queue& queue) {
-    const size_t runs = static_cast<size_t>(x.a_total + x.b_total), n = x.groups, all = runs + 2 * n;
+    const size_t n = x.groups, all = static_cast<size_t>(x.a_total + x.b_total) + 2 * n;
     const Sums sums(all, queue);
     const Faults& faults = sums.faults;
     FaultWord* const word = faults.word();
@@ -145,24 +234,7 @@ Combined combine(const Operands& x, Rule rule, Queue& queue) {
         return static_cast<uint64_t>(sizes[2 * g]) * static_cast<uint64_t>(sizes[2 * g + 1]) + 1;
     });
     const Groups groups{x.starts, sizes, bases, n};
-    // A group's first place is an event, as it may be foreground without any mask's doing, and so is its end.
-    Events events{queue.take<uint64_t>(all), queue.take<uint8_t>(all)};
-    for_each(queue, n, [=] __device__(size_t g) {
-        events.places[runs + 2 * g] = groups.base(g);
-        events.places[runs + 2 * g + 1] = groups.base(g) + groups.pixels(g);
-        events.changes[runs + 2 * g] = events.changes[runs + 2 * g + 1] = kNothing;
-        const bool is_empty = groups.starts != nullptr && groups.starts[g] == groups.starts[g + 1];
-        if (is_empty && groups.pixels(g) > 0xffffffffu) note_fault(word, kOther, g);
-    });
-    const auto add = [&](const Rles& masks, int64_t total, bool is_first, size_t at) {
-        const uint64_t* const ends = ends_of(masks, total, queue);
-        check_masks(masks, groups, ends, faults, queue);
-        write_events(masks, total, groups, ends, is_first, {events.places + at, events.changes + at}, faults, queue);
-    };
-    add(x.a, x.a_total, true, 0);
-    if (x.b.n > 0) add(x.b, x.b_total, false, static_cast<size_t>(x.a_total));
-    // Runs are shorter than 2^32, and so are groups without masks: that bounds places.
-    sort_pairs(queue, all, events.places, events.changes, std::min(64, 33 + static_cast<int>(std::bit_width(all))));
+    const Events events = events_of(x, groups, all, faults, queue);
 
     uint64_t* const covers = queue.take<uint64_t>(all + 1);
     const uint8_t* const changes = events.changes;
