@@ -268,8 +268,56 @@ def test_hash_profiles_on_a_gpu(cupy, rng):
     for scaling in ("dtype", "minmax", (100, 900)):
         found = hashes.dhash(cupy.asarray(wide), scaling=scaling)
         assert_same([found], [hashes.dhash(wide, scaling=scaling)], cupy)
-    with pytest.raises(_backend.BackendError, match="hashes_pdq has no twin on the GPU"):
-        hashes.pdq(cupy.asarray(batch))
+    with pytest.raises(_backend.BackendError, match="hashes_crop_resistant has no twin on the GPU"):
+        hashes.crop_resistant(cupy.asarray(batch))
+
+
+def blocks(rng, height, width, channels):
+    coarse = rng.integers(0, 256, (height // 7 + 1, width // 5 + 1, channels), np.uint8)
+    return coarse.repeat(7, 0).repeat(5, 1)[:height, :width]
+
+
+PDQ_SIZES = [
+    (1, 1),
+    (4, 60),
+    (7, 7),
+    (31, 33),
+    (33, 31),
+    (64, 64),
+    (65, 1023),
+    (97, 130),
+    (300, 5),
+    (257, 256),
+]
+
+
+@pytest.mark.parametrize("size", PDQ_SIZES)
+def test_pdq_on_a_gpu(cupy, rng, size):
+    batch = np.stack([blocks(rng, *size, 3), np.full((*size, 3), 77, np.uint8)])  # one without gradients
+    there = cupy.asarray(batch)
+    found = hashes.pdq_dihedral(there, luma="float32", quality=True)
+    assert_same(found, hashes.pdq_dihedral(batch, luma="float32", quality=True), cupy)
+    assert found[1][1] == 0
+    for view in (lambda a: a[::-1, :, :, 1], lambda a: a.transpose(0, 2, 1, 3)[:, ::-1]):
+        found = hashes.pdq(view(there), quality=True)
+        assert_same(found, hashes.pdq(view(batch), quality=True), cupy)
+
+
+def test_pdq_of_a_list_on_a_gpu(cupy, rng):
+    images = [rng.integers(0, 256, (*size, 3)[: 2 + k % 2], np.uint8) for k, size in enumerate(PDQ_SIZES)]
+    there = [cupy.asarray(image) for image in images]
+    for shrink in (False, True):
+        found = hashes.pdq(there, shrink=shrink, quality=True)
+        assert_same(found, hashes.pdq(images, shrink=shrink, quality=True), cupy)
+    codes, quality = hashes.pdq(there[0][None][:0], quality=True)
+    assert codes.shape == (0, 4)
+    assert quality.shape == (0,)
+
+
+def test_pdq_of_long_windows_on_a_gpu(cupy, rng):
+    """Sides whose filters are wider than a tile."""
+    images = [rng.integers(0, 256, shape, np.uint8) for shape in ((4200, 40), (35, 4300, 3), (1, 5000))]
+    assert_same([hashes.pdq([cupy.asarray(image) for image in images])], [hashes.pdq(images)], cupy)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -33,38 +33,64 @@ py::object codes_of(Arrays& arrays, const uint64_t* codes, size_t n, const HashR
     return arrays.array(codes, {static_cast<int64_t>(n), static_cast<int64_t>(rule.words())});
 }
 
-// An array (N, H, W[, C]) or a list of arrays (H, W[, C]) of any sizes.
-py::object images(const py::object& images, const std::string& kind, int64_t size, const std::string& profile,
-                  const std::string& regime, int64_t crop) {
-    const HashRule rule = rule_of(kind, profile, regime, size, crop);
+// An array (N, H, W[, C]), as one image and the step to the next, or a list of arrays (H, W[, C]) of any sizes.
+struct Images {
+    explicit Images(const py::object& images) : is_list(PyList_Check(images.ptr()) || PyTuple_Check(images.ptr())) {
+        if (is_list) {
+            for (const py::handle image : py::reinterpret_borrow<py::sequence>(images)) {
+                list.push_back(pixels_of(view_of(image, "images"), 0));
+                check_image(list.back());
+            }
+            n = list.size();
+        } else {
+            const View view = view_of(images, "images");
+            list.push_back(pixels_of(view, 1));
+            n = static_cast<size_t>(view.shape[0]);
+            step = view.strides[0];
+            if (n > 0) check_image(list[0]);
+        }
+    }
+
+    bool is_list;
     std::vector<Pixels> list;
     size_t n = 0;
     ptrdiff_t step = 0;
-    const bool is_list = PyList_Check(images.ptr()) || PyTuple_Check(images.ptr());
-    if (is_list) {
-        for (const py::handle image : py::reinterpret_borrow<py::sequence>(images)) {
-            list.push_back(pixels_of(view_of(image, "images"), 0));
-            check_image(list.back());
-        }
-        n = list.size();
-    } else {
-        const View view = view_of(images, "images");
-        list.push_back(pixels_of(view, 1));
-        n = static_cast<size_t>(view.shape[0]);
-        step = view.strides[0];
-        if (n > 0) check_image(list[0]);
-    }
-    Arrays arrays;
-    const uint64_t* codes = launched_or_captured(arrays, [&](Queue& queue) {
-        uint64_t* const out = queue.take<uint64_t>(n * rule.words());
-        if (is_list) {
-            hashes_images(list, rule, out, queue);
+};
+
+py::object images(const py::object& arrays, const std::string& kind, int64_t size, const std::string& profile,
+                  const std::string& regime, int64_t crop) {
+    const HashRule rule = rule_of(kind, profile, regime, size, crop);
+    const Images images(arrays);
+    Arrays memory;
+    const uint64_t* codes = launched_or_captured(memory, [&](Queue& queue) {
+        uint64_t* const out = queue.take<uint64_t>(images.n * rule.words());
+        if (images.is_list) {
+            hashes_images(images.list, rule, out, queue);
         } else {
-            hashes_images(list[0], step, n, rule, out, queue);
+            hashes_images(images.list[0], images.step, images.n, rule, out, queue);
         }
         return out;
     });
-    return codes_of(arrays, codes, n, rule);
+    return codes_of(memory, codes, images.n, rule);
+}
+
+py::tuple pdq(const py::object& arrays, const std::string& luma, bool dihedral) {
+    const auto kind = named<PdqLuma>(luma, "luma", {{"pdqhash", PdqLuma::pdqhash}, {"float32", PdqLuma::float32}});
+    const Images images(arrays);
+    const auto n = static_cast<int64_t>(images.n);
+    Arrays memory;
+    const auto [codes, quality] = launched_or_captured(memory, [&](Queue& queue) {
+        uint64_t* const out = queue.take<uint64_t>(images.n * (dihedral ? 32 : 4));
+        uint8_t* const out_quality = queue.take<uint8_t>(images.n);
+        if (images.is_list) {
+            hashes_pdq(images.list, kind, dihedral, out, out_quality, queue);
+        } else {
+            hashes_pdq(images.list[0], images.step, images.n, kind, dihedral, out, out_quality, queue);
+        }
+        return std::pair(out, out_quality);
+    });
+    const std::vector<int64_t> shape = dihedral ? std::vector<int64_t>{n, 8, 4} : std::vector<int64_t>{n, 4};
+    return py::make_tuple(memory.array(codes, shape), memory.array(quality, {n}));
 }
 
 py::object planes(const py::object& volume, int axis, const Array<int64_t>& tiles, const Array<int64_t>& slices,
@@ -95,6 +121,7 @@ py::object planes(const py::object& volume, int axis, const Array<int64_t>& tile
 void register_hashes(py::module_& m) {
     m.def("hashes_images", images, py::arg("images"), py::arg("kind"), py::arg("size"), py::arg("profile"),
           py::arg("regime"), py::arg("crop"));
+    m.def("hashes_pdq", pdq, py::arg("images"), py::arg("luma"), py::arg("dihedral"));
     m.def("hashes_planes", planes, py::arg("volume"), py::arg("axis"), py::arg("tiles").noconvert(),
           py::arg("slices").noconvert(), py::arg("kind"), py::arg("size"), py::arg("profile"), py::arg("regime"),
           py::arg("crop"));

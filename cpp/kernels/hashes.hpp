@@ -171,6 +171,12 @@ void hashes_images(std::span<const Pixels> images, const HashRule& rule, uint64_
 void hashes_planes(const Voxels& volume, int axis, std::span<const int64_t> tiles, std::span<const int64_t> slices,
                    const HashRule& rule, uint64_t* codes, Queue& queue);
 
+// Images of sides up to 2^30.
+void hashes_pdq(const Pixels& first, ptrdiff_t step, size_t n, PdqLuma luma, bool dihedral, uint64_t* codes,
+                uint8_t* quality, Queue& queue);
+void hashes_pdq(std::span<const Pixels> images, PdqLuma luma, bool dihedral, uint64_t* codes, uint8_t* quality,
+                Queue& queue);
+
 }  // namespace cuda
 
 }  // namespace maskmill

@@ -1,9 +1,9 @@
 // PDQ: 64 x 64 pixels by two tent filters, their 16 x 16 lowest frequencies but the mean, compared with the median.
 #include <bit>
-#include <cmath>
 #include <numeric>
 
 #include "kernels/hashes.hpp"
+#include "kernels/hashes_pdq_parts.inl"
 #include "support/parallel.hpp"
 
 #define MASKMILL_SIMD_FILE "kernels/hashes_pdq.inl"
@@ -12,15 +12,8 @@
 namespace maskmill {
 namespace {
 
-constexpr int64_t kSide = 64;      // of the pixels that are transformed
-constexpr int64_t kLeastSide = 5;  // of an image that has a hash
-constexpr int64_t kBand = 32;      // lanes of box_axis: rows that go through the filters together
-constexpr int kMedianRank = 127;   // of 256, from 0
-
-int64_t window_of(int64_t side) { return (side + 2 * kSide - 1) / (2 * kSide); }
-
-// Where sample k is taken from: the pixel under its centre.
-int64_t sampled(int64_t k, int64_t side) { return (2 * k + 1) * side / (2 * kSide); }
+constexpr int64_t kSide = kPdqSide;
+constexpr int64_t kBand = 32;  // lanes of box_axis: rows that go through the filters together
 
 // The reference's box filter along one axis, for many lanes at once, one step of the axis after the other. The output
 // lags behind by `ahead` steps.
@@ -29,7 +22,7 @@ class Box {
     void start(int64_t side, int64_t lanes) {
         side_ = side;
         lanes_ = lanes;
-        window_ = window_of(side);
+        window_ = pdq_window(side);
         ahead_ = (window_ + 2) / 2 - 1;
         step_ = count_ = 0;
         sum_.resize(static_cast<size_t>(lanes));
@@ -84,7 +77,7 @@ class Downsample {
         std::fill_n(waiting_.data(), band, 0.0F);
         every_.resize(static_cast<size_t>(width_));
         std::iota(every_.begin(), every_.end(), int64_t{0});
-        for (int64_t k = 0; k < kSide; ++k) samples_[k] = sampled(k, width_);
+        for (int64_t k = 0; k < kSide; ++k) samples_[k] = pdq_sampled(k, width_);
         down_.start(height_, padded_);
         down_again_.start(height_, kSide);
         for (int64_t y = 0; y < height_; y += kBand) {
@@ -128,7 +121,7 @@ class Downsample {
 
     // Columns of turned_ through the filter, as far as wanted.
     void across(const int64_t* wanted, int64_t n, float* out) {
-        MASKMILL_DISPATCH(box_axis, turned_.data(), width_, window_of(width_), wanted, n, out);
+        MASKMILL_DISPATCH(box_axis, turned_.data(), width_, pdq_window(width_), wanted, n, out);
     }
 
     // A row has come out of the first round.
@@ -149,7 +142,7 @@ class Downsample {
 
     // A row has come out of the second round.
     void take() {
-        for (; next_row_ < kSide && sampled(next_row_, height_) == down_again_.position(); ++next_row_) {
+        for (; next_row_ < kSide && pdq_sampled(next_row_, height_) == down_again_.position(); ++next_row_) {
             down_again_.mean(out_ + next_row_ * kSide);
         }
     }
@@ -167,15 +160,15 @@ class Downsample {
 // repeated, is (a + 2 b + c) / 4, and of that only the samples are needed.
 void downsample_exactly(const Pixels& image, Scratch<uint8_t>& gathered, float* out) {
     const int64_t h = image.height, w = image.width;
-    const int64_t down = window_of(h) - 1, across = window_of(w) - 1;
+    const int64_t down = pdq_window(h) - 1, across = pdq_window(w) - 1;
     gathered.resize(static_cast<size_t>(3 * w));
     uint16_t sums[4 * kSide + 2];
     int64_t wanted[kSide];
-    for (int64_t k = 0; k < kSide; ++k) wanted[k] = sampled(k, w);
+    for (int64_t k = 0; k < kSide; ++k) wanted[k] = pdq_sampled(k, w);
     for (int64_t i = 0; i < kSide; ++i) {
         const uint8_t* rows[3];
         for (int64_t k = 0; k < 3; ++k) {
-            rows[k] = image.data + std::min(sampled(i, h) + k * down, h - 1) * image.row;
+            rows[k] = image.data + std::min(pdq_sampled(i, h) + k * down, h - 1) * image.row;
             if (image.column == 1) continue;
             uint8_t* line = gathered.data() + k * w;
             for (int64_t x = 0; x < w; ++x) line[x] = rows[k][x * image.column];
@@ -185,47 +178,17 @@ void downsample_exactly(const Pixels& image, Scratch<uint8_t>& gathered, float* 
     }
 }
 
-struct Cosines {
-    alignas(64) float matrix[16 * 64];
-    alignas(64) float turned[64 * 16];
-
-    Cosines() {
-        constexpr double pi = 3.14159265358979323846;
-        const auto scale = static_cast<float>(std::sqrt(2.0 / 64));
-        for (int i = 0; i < 16; ++i) {
-            for (int j = 0; j < 64; ++j) {
-                const double c = scale * std::cos(pi / 2 / 64 * (i + 1) * (2 * j + 1));
-                matrix[i * 64 + j] = turned[j * 16 + i] = static_cast<float>(c);
-            }
-        }
-    }
-};
-
-const Cosines& cosines() {
-    static const Cosines made;
-    return made;
-}
-
-// Integers in the order of the floats (-0 before 0).
-int32_t ordered(float value) {
-    const auto bits = std::bit_cast<int32_t>(value);
-    return bits < 0 ? bits ^ 0x7fffffff : bits;
-}
-
-float unordered(int32_t key) { return std::bit_cast<float>(key < 0 ? key ^ 0x7fffffff : key); }
-
-// The 128th smallest of 256, bit by bit: the greatest value that has no more than 127 below it.
+// The 128th smallest of 256.
 float lower_median(const float* values) {
     alignas(64) int32_t keys[256];
-    for (int i = 0; i < 256; ++i) keys[i] = ordered(values[i]);
-    // From the sign on, a set bit means more; only for the sign itself it means less.
+    for (int i = 0; i < 256; ++i) keys[i] = pdq_ordered(std::bit_cast<int32_t>(values[i]));
     uint32_t found = 0x80000000U;
     for (uint32_t bit = 0x80000000U; bit != 0; bit >>= 1) {
-        const auto tried = static_cast<int32_t>(bit == 0x80000000U ? 0U : found | bit);
+        const int32_t tried = pdq_tried(found, bit);
         const int below = MASKMILL_DISPATCH(count_below, keys, tried);
-        if (below <= kMedianRank) found = static_cast<uint32_t>(tried);
+        if (below <= kPdqMedianRank) found = static_cast<uint32_t>(tried);
     }
-    return unordered(static_cast<int32_t>(found));
+    return std::bit_cast<float>(pdq_ordered(static_cast<int32_t>(found)));
 }
 
 // Bit 16 i + j counts from the last: the first word has the last rows.
@@ -238,23 +201,12 @@ void to_words(const float* frequencies, uint64_t* words) {
     }
 }
 
-// A turned or mirrored image has the same frequencies, transposed or with the odd ones of an axis negated.
-struct Turn {
-    bool transposed, odd_rows, odd_columns;
-};
-constexpr Turn kTurns[8] = {
-    {false, false, false}, {true, true, false},  {false, true, true},  {true, false, true},
-    {false, true, false},  {false, false, true}, {true, false, false}, {true, true, true},
-};
-
-void turned_words(const float* frequencies, Turn turn, uint64_t* words) {
+void turned_words(const float* frequencies, PdqTurn turn, uint64_t* words) {
     float out[256];
     for (int i = 0; i < 16; ++i) {
         for (int j = 0; j < 16; ++j) {
             const float v = turn.transposed ? frequencies[16 * j + i] : frequencies[16 * i + j];
-            // Index 0 is frequency 1: without the mean, the even indices are the odd ones.
-            const bool negated = (turn.odd_rows && i % 2 == 0) != (turn.odd_columns && j % 2 == 0);
-            out[16 * i + j] = negated ? -v : v;
+            out[16 * i + j] = turn.negates(i, j) ? -v : v;
         }
     }
     to_words(out, words);
@@ -268,7 +220,7 @@ struct Memory {
 };
 
 void downsample(const Pixels& image, PdqLuma luma, bool dihedral, Memory& memory) {
-    if (image.channels == 1 && image.height <= 4 * kSide && image.width <= 4 * kSide) {
+    if (image.channels == 1 && image.height <= kPdqExact && image.width <= kPdqExact) {
         downsample_exactly(image, memory.gathered, memory.pixels);
     } else if (image.height == kSide && image.width == kSide && !dihedral) {
         // The reference filters such an image only where it also turns it.
@@ -280,7 +232,7 @@ void downsample(const Pixels& image, PdqLuma luma, bool dihedral, Memory& memory
 
 void hash(const Pixels& image, PdqLuma luma, bool dihedral, Memory& memory, uint64_t* words, uint8_t* quality) {
     const int codes = dihedral ? 8 : 1;
-    if (image.height < kLeastSide || image.width < kLeastSide) {
+    if (image.height < kPdqLeastSide || image.width < kPdqLeastSide) {
         std::fill_n(words, 4 * codes, uint64_t{0});
         *quality = 0;
         return;
@@ -288,8 +240,8 @@ void hash(const Pixels& image, PdqLuma luma, bool dihedral, Memory& memory, uint
     downsample(image, luma, dihedral, memory);
     const int32_t sum = MASKMILL_DISPATCH(gradient_sum, memory.pixels);
     *quality = static_cast<uint8_t>(std::min(sum / 90, 100));
-    MASKMILL_DISPATCH(dct_64_to_16, cosines().matrix, cosines().turned, memory.pixels, memory.frequencies);
-    for (int k = 0; k < codes; ++k) turned_words(memory.frequencies, kTurns[k], words + 4 * k);
+    MASKMILL_DISPATCH(dct_64_to_16, pdq_cosines().matrix, pdq_cosines().turned, memory.pixels, memory.frequencies);
+    for (int k = 0; k < codes; ++k) turned_words(memory.frequencies, pdq_turn(k), words + 4 * k);
 }
 
 }  // namespace

@@ -72,6 +72,11 @@ void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue&, Arg
     emulated::run(blocks, threads, shared, [=] { kernel(args...); });
 }
 
+// Lets a kernel be launched with more dynamic shared memory than 48 KB.
+template <class Kernel>
+void allow_shared(Kernel, size_t) {}
+inline size_t most_shared() { return size_t{227} << 10; }
+
 // body(i) for i in [0, n), in any order and at once.
 template <class Body>
 void for_each(Queue&, size_t n, Body body) {
@@ -133,6 +138,19 @@ void launch(Kernel kernel, dim3 blocks, dim3 threads, size_t shared, Queue& queu
     kernel<<<blocks, threads, shared, stream_of(queue)>>>(args...);
     // clang-format on
     check(cudaGetLastError());
+}
+
+// Lets a kernel be launched with more dynamic shared memory than 48 KB.
+template <class Kernel>
+void allow_shared(Kernel kernel, size_t bytes) {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+}
+// Bytes that a block of the current device may have so.
+inline size_t most_shared() {
+    int device = 0, bytes = 0;
+    check(cudaGetDevice(&device));
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+    return static_cast<size_t>(bytes);
 }
 
 template <class Body>

@@ -183,6 +183,15 @@ inline bool is_alive(size_t lane) {
 
 inline void __syncthreads() { maskmill::cuda::emulated::wait_as(maskmill::cuda::emulated::State::at_block); }
 inline void __syncwarp(unsigned = ~0u) { maskmill::cuda::emulated::wait_as(maskmill::cuda::emulated::State::at_warp); }
+inline int __syncthreads_count(int predicate) {
+    auto& block = maskmill::cuda::emulated::block;
+    block.fibers[block.running].slot = predicate != 0 ? 1 : 0;
+    __syncthreads();
+    int count = 0;
+    for (size_t i = 0; i < block.size; ++i) count += static_cast<int>(block.fibers[i].slot);
+    __syncthreads();
+    return count;
+}
 inline void __threadfence() {}
 
 template <class T>

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._device import as_array, to_host
+from maskmill._device import as_array, library, to_host
 from maskmill._hash_profile import CROP, PROFILES, Codes, Profile, kernels_of, one_of
 from maskmill._images import Scaling, checked_scaling, uint8_images
 
@@ -619,7 +619,7 @@ def _shrunk(image: NDArray[np.uint8], side: int = 512) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     if max(height, width) <= side:
         return image
-    rows, columns = (np.arange(side) * length // side for length in (height, width))
+    rows, columns = (library(image).arange(side) * length // side for length in (height, width))
     nearest: NDArray[np.uint8] = image[rows[:, None], columns]
     return nearest
 
