@@ -36,7 +36,16 @@ HOT = {
     "patches_stats": {"stats_of"},
     "patches_stitch": {"stitch_elements"},
     "patches_turn": {"turn_kernel"},
-    "rle": {"rle_decode", "rle_encode", "words_of", "words_of_quads"},
+    "rle_decode": {"line_kernel", "write_pixels", "write_quads"},
+    "rle_encode": {
+        "encode_rows",
+        "find_in_quads",
+        "find_in_rows",
+        "line_of_bytes_kernel",
+        "line_of_items_kernel",
+        "line_of_values_kernel",
+        "runs_of_words",
+    },
     "rle_labels": {"rle_to_labels", "stretches_of", "write_labels"},
     "rle_string": {"rle_from_string", "rle_to_string"},
 }

@@ -47,11 +47,21 @@ def columns(flat: Any, first: int, shape: tuple[int, int, int], gap: int = 2) ->
     return flat[first : first + n * w * (h + gap)].reshape(n, w, h + gap)[:, :, :h].transpose(0, 2, 1)
 
 
+def interleaved(flat: Any, first: int, shape: tuple[int, int, int]) -> Any:
+    """Images beside each other, pixel by pixel."""
+    n, h, w = shape
+    return flat[first : first + n * h * w].reshape(h, w, n).transpose(2, 0, 1)
+
+
 LAYOUTS = {
     "line": line,
     "rows": rows,
     "rows with gaps": lambda flat, first, shape: rows(flat, first, shape, 4),
     "columns": columns,
+    "interleaved": interleaved,
+    "interleaved columns": lambda flat, first, shape: interleaved(
+        flat, first, (shape[0], shape[2], shape[1])
+    ).transpose(0, 2, 1),
 }
 
 

@@ -6,7 +6,8 @@
 //             places at once); where that reaches through, all is said; else each lane finds the 64 pixels of its word
 //             from there by small steps. Then lanes exchange words, so that each writes 16 bytes beside its neighbours'.
 // Quads       Where rows are without gaps, a thread makes 64 rows of four columns, and writes four bytes at once.
-// Else        a thread makes 64 rows of one column, byte by byte.
+// Else        a thread makes 64 rows of one column, byte by byte; its neighbours those of the next columns, or of the
+//             next images, whichever lie closer.
 // Cost        Bytes moved for a byte of output: 1, and 8 for each run (mostly below 1/100). The sums of runs before: 20 a
 //             run. 5 launches beside the scan, one wait.
 // Registers   (sm_90) 37 line, 40 quads, 32 else; no shared memory, no spills.
@@ -159,9 +160,10 @@ void write_pixels(const Line& line, const OutputStack& out, uint8_t value, const
     const int64_t words = (out.height + kWordRows - 1) / kWordRows;
     const FaultWord* const fault = faults.word();
     const OutputStack stack = out;
+    const Order order = order_of(out, words);
     for_each(queue, static_cast<size_t>(stack.n * words * stack.width), [=] __device__(size_t i) {
         if (*fault != ~FaultWord{0}) return;
-        const Place at = place_of(i, stack.width, words);
+        const Place at = order.place(i);
         const int64_t y = at.word * kWordRows;
         const int rows = rows_of_word(stack.height, at.word);
         const int64_t begin = line.offsets[at.image], last = line.offsets[at.image + 1];

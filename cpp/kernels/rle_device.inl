@@ -43,6 +43,23 @@ MASKMILL_HD Place place_of(size_t i, int64_t columns, int64_t words) {
     return {at / columns / words, at / columns % words, at % columns};
 }
 
+// The same where images lie closest, as they do in (H, W, N): neighbouring threads look at neighbouring images.
+struct Order {
+    int64_t images, columns, words;
+    bool by_image;
+
+    MASKMILL_HD Place place(size_t i) const {
+        if (!by_image) return place_of(i, columns, words);
+        const int64_t at = static_cast<int64_t>(i);
+        return {at % images, at / images / columns, at / images % columns};
+    }
+};
+template <class Stack>
+Order order_of(const Stack& s, int64_t words) {
+    const int64_t step = std::abs(s.step_n);
+    return {s.n, s.width, words, s.n > 1 && step < std::abs(s.step_x) && step < std::abs(s.step_y)};
+}
+
 MASKMILL_HD int rows_of_word(int64_t height, int64_t word) {
     const int64_t left = height - word * kWordRows;
     return left < kWordRows ? static_cast<int>(left) : kWordRows;

@@ -4,7 +4,8 @@
 // Words       A bit for each pixel says whether it differs from the one before it in the order of runs; 64 that follow
 //             each other make a word, and a byte beside it counts them: most are 0, and their words are not read again.
 // Two ways    Pixels are read as they lie: neighbouring threads read neighbouring bytes, 16 rows or 64 bytes each at once.
-//             Rows (C order): a thread takes 64 rows of a column, or of four, and words lie [image][word][column]. Columns
+//             Rows (C order): a thread takes 64 rows of a column, or of four, and words lie [image][word][column]; its
+//             neighbour those of the next column, or of the next image, if that lies closer ((H, W, N)). Columns
 //             (Fortran order, also what rle_decode gives): a warp takes 2048 pixels that follow each other, across columns
 //             and images, 16 bytes a lane; words lie in the order of runs.
 // Segments    of 32 words of a column (or of the line of pixels). Only their sums are scanned; within one, a thread of the
@@ -133,14 +134,16 @@ __device__ __forceinline__ uint64_t bits_of_column(const uint8_t* pixel, int64_t
 // Any layout and item size, a thread a word.
 template <class T>
 void find_in_rows(const ImageStack& s, const RowWords& out, Queue& queue) {
+    const Order order = order_of(s, out.words);
     for_each(queue, static_cast<size_t>(s.n * out.words * out.width), [=] __device__(size_t i) {
-        const Place at = place_of(i, out.width, out.words);
+        const Place at = order.place(i);
         const int64_t y = at.word * kWordRows;
         const int rows = rows_of_word(s.height, at.word);
         const uint8_t* const pixel = s.data + at.image * s.step_n + y * s.step_y + at.column * s.step_x;
         const uint64_t bits = rows == kWordRows ? bits_of_column<true, T>(pixel, s.step_y, rows)
                                                 : bits_of_column<false, T>(pixel, s.step_y, rows);
-        out.put(i, changes_of(bits, is_above_set<T>(s, at.image, y, at.column), rows));
+        const uint64_t changed = changes_of(bits, is_above_set<T>(s, at.image, y, at.column), rows);
+        out.put(out.place(at.image, at.word, at.column), changed);
     });
 }
 
@@ -485,7 +488,8 @@ Runs encode_line(const ImageStack& s, uint64_t pixels, Line kind, Queue& queue) 
 
 Runs rle_encode(const ImageStack& s, Queue& queue) {
     const uint64_t pixels = static_cast<uint64_t>(s.height) * static_cast<uint64_t>(s.width);
-    const bool columns = s.height == 1 || s.width == 1 || std::abs(s.step_y) < std::abs(s.step_x);
+    const bool columns =
+        s.height == 1 || s.width == 1 || (std::abs(s.step_y) < std::abs(s.step_x) && !order_of(s, 0).by_image);
     return pixels > 0 && columns ? encode_line(s, pixels, Line::of_pixels, queue) : encode_rows(s, pixels, queue);
 }
 
