@@ -50,6 +50,8 @@ class ndarray:  # as CuPy calls it
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # by which NumPy would read the memory, and copies be made
+            raise AttributeError(name)
         return _wrapped(getattr(self._array, name))
 
     def __getitem__(self, key: Any) -> Any:
@@ -84,8 +86,8 @@ for _name in (*_COMPARISONS, *_ARITHMETIC, "and", "or", "xor", "invert"):
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return tuple(map(_plain, value))
+    if isinstance(value, tuple | list):
+        return (list if isinstance(value, list) else tuple)(map(_plain, value))
     return value._array if isinstance(value, ndarray) else value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,7 +13,7 @@ from hypothesis import given
 
 import fake_cupy
 from conftest import random_masks
-from maskmill import Masks, overlap, rle, setops
+from maskmill import Masks, Polygons, overlap, rle, setops
 from reference import far_mask, masks_of_runs, properties
 
 
@@ -141,6 +143,45 @@ def test_masks_from_arrays_and_files(cupy, rng, tmp_path):
     assert again.to("cpu") == host[3:7]
     masks.save(tmp_path / "masks.npz")
     assert Masks.load(tmp_path / "masks.npz") == host
+
+
+def test_copies_stay_and_pickles_do_not(cupy, rng):
+    host, masks = some_masks(rng, cupy)
+    rings = Polygons.from_lists([[[0, 0, 9, 0, 9, 9]], [], [[1, 1, 5, 1, 5, 5], [2, 2, 3, 2, 3, 3]]])
+    for whole, there in ((host[2:7], masks[2:7]), (rings, rings.to("cuda"))):
+        assert copy.copy(there) is there
+        for again in (copy.deepcopy(there), copy.deepcopy({"a": [there]})["a"][0]):
+            assert again is not there
+            assert again.device == "cuda"
+            assert again.to("cpu").to_coco() == whole.to_coco()
+        assert there.to("cuda") is there
+        assert whole.to("cpu") is whole
+        data = pickle.dumps(there)
+        assert pickle.loads(data).device == "cpu"
+        assert pickle.loads(data).to_coco() == whole.to_coco()
+        assert b"cupy" not in data
+        assert repr(there) == repr(whole)
+        assert len(there) == len(whole)
+
+
+def test_rings_of_polygons(cupy):
+    host = Polygons.from_lists([[[0, 0, 9, 0, 9, 9]], [], [[1, 1, 5, 1, 5, 5], [2, 2, 3, 2, 3, 3]]])
+    there = host.to("cuda")
+    for found, expected in [(there[-1], host[2]), (there[1], []), *zip(there, host, strict=True)]:
+        assert [ring.get().tolist() for ring in found] == [ring.tolist() for ring in expected]
+    with pytest.raises(IndexError):
+        there[3]
+
+
+def test_masks_cannot_be_changed_nor_hashed(cupy, rng):
+    _, masks = some_masks(rng, cupy)
+    with pytest.raises(AttributeError, match="immutable"):
+        masks.counts = masks.counts
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(masks)
+    assert masks != "masks"
+    with pytest.raises(TypeError):
+        masks | 1
 
 
 WRONG = {

@@ -194,7 +194,7 @@ WRONG = {
     "^image 1: preds: scores must be finite": ("preds", {"scores": [0.5, np.nan]}),
     "^image 1: preds: labels must be integers, not float64$": ("preds", {"labels": [1.0, 2.0]}),
     r"^image 1: preds: labels \[7\] are of no class in \[1, 2\]$": ("preds", {"labels": [1, 7]}),
-    r"^image 1: preds: images must be bool or integer, not float32; compare first, as in array > 0.5$": (
+    "^image 1: preds: images must be bool or integer, not float32; compare first, as in array > 0.5": (
         "preds",
         {"masks": np.ones((2, 3, 4), np.float32)},
     ),

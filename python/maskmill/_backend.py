@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from maskmill._device import is_on_gpu
 
 NAMES = ("cpp", "cuda", "numba")
@@ -144,12 +146,18 @@ def kernels(backend: str | None = None, *values: Any) -> Any:
     """
     name = backend or _chosen.get()
     if values:
-        name = _where(name, any(map(is_on_gpu, values)))
+        name = _where(name, values)
     found = _loaded.get(name)
     return _load(name) if found is None else found
 
 
-def _where(name: str | None, on_gpu: bool) -> str | None:
+def _where(name: str | None, values: tuple[Any, ...]) -> str | None:
+    there = [*map(is_on_gpu, values)]
+    on_gpu = any(there)
+    if on_gpu and any(type(value) is np.ndarray for value in values):
+        raise ValueError(
+            "arrays must be all on the host or all on a GPU; cupy.asarray(array), array.get() move them"
+        )
     if on_gpu and name not in (None, "cuda"):
         raise ValueError(
             f"arrays on a GPU need backend 'cuda', not {name!r}; array.get() brings them to the host"

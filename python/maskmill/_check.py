@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from maskmill._device import as_cupy, cupy, is_on_gpu
+from maskmill._device import as_cupy, cupy, is_on_gpu, on_host
 
 Runs: TypeAlias = tuple[NDArray[np.uint32], NDArray[np.int64]]
 """Masks as counts and offsets."""
@@ -84,7 +84,7 @@ def _integers_on_gpu(value: Any, dtype: DTypeLike, name: str) -> Any:
 
 def floats(value: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:
     """A C-contiguous (N, columns) float64 array; an empty list counts as N = 0."""
-    array = np.asarray(value)
+    array = on_host(value, name)
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} must be numbers, not {array.dtype}")
     out = np.ascontiguousarray(array, dtype=np.float64)
@@ -97,7 +97,7 @@ def floats(value: ArrayLike, columns: int, name: str) -> NDArray[np.float64]:
 
 def sizes(value: ArrayLike, n: int) -> NDArray[np.int64]:
     """(N, 2) image sizes from one (height, width) for all or one for each."""
-    out: NDArray[np.int64] = integers(value, INT64, "sizes")
+    out: NDArray[np.int64] = integers(on_host(value, "sizes"), INT64, "sizes")
     if out.shape == (2,):
         out = np.ascontiguousarray(np.broadcast_to(out, (n, 2)))
     if out.size == 0:

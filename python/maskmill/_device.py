@@ -17,7 +17,10 @@ def is_on_gpu(value: object) -> bool:
     # Asked first: torch's other attribute raises for tensors on the host, with a gradient, or of bfloat16.
     about = getattr(value, "__dlpack_device__", None)
     if about is not None:
-        return int(about()[0]) in (2, 13)  # kDLCUDA, kDLCUDAManaged
+        try:
+            return int(about()[0]) in (2, 13)  # kDLCUDA, kDLCUDAManaged
+        except ValueError:  # torch, of devices that DLPack does not know
+            return False
     return hasattr(type(value), "__cuda_array_interface__")
 
 
@@ -47,9 +50,32 @@ def as_cupy(value: Any) -> Any:
     cp = cupy()
     if isinstance(value, cp.ndarray):
         return value
-    if hasattr(value, "__dlpack__"):
-        return cp.from_dlpack(value)  # first: the other protocol does not tell torch's stream
-    return cp.asarray(value)
+    if not hasattr(value, "__dlpack__"):
+        return cp.asarray(value)
+    try:
+        # Exchanges streams; __cuda_array_interface__ of torch does not tell its own.
+        return cp.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        # With a gradient, or of a type that CuPy has not, as bfloat16.
+        raise TypeError(
+            f"CuPy cannot take this {type(value).__name__} of {getattr(value, 'dtype', 'unknown dtype')} ({error}); "
+            "of a tensor of torch, try tensor.detach().float()"
+        ) from error
+
+
+def on_host(value: Any, name: str, dtype: Any = None) -> NDArray[Any]:
+    """What NumPy makes of a value, for what is computed on the host alone. What is on a GPU is not moved unasked."""
+    refuse_gpu(value, name)
+    return np.asarray(value, dtype)
+
+
+def refuse_gpu(value: Any, name: str) -> None:
+    """TypeError if an array, or the first of several, is on a GPU."""
+    first = value[0] if type(value) in (list, tuple) and value else value
+    if is_on_gpu(first):
+        raise TypeError(
+            f"{name} must be on the host, not on a GPU; array.get(), tensor.cpu() or masks.to('cpu') bring it there"
+        )
 
 
 def as_output(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from maskmill._device import as_array, as_cupy, is_on_gpu, library
+from maskmill._device import as_array, as_cupy, is_on_gpu, library, on_host
 
 Scaling: TypeAlias = str | tuple[float, float]
 
@@ -97,6 +97,7 @@ def checked_scaling(scaling: Any) -> Scaling | None:
 
 def to_rgb8(image: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 of any image; other than 8 bits: from its 0.5 to its 99.5 percentile."""
+    image = on_host(image, "image")
     image = image[..., None] if image.ndim == 2 else image
     image = np.repeat(image[..., :1], 3, 2) if image.shape[2] < 3 else image[..., :3]
     if image.dtype == bool:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import on_host
 from maskmill._files import FormatError, written_whole
 from maskmill.masks import Masks
 from maskmill.polygons import Polygons
@@ -235,14 +236,18 @@ def write(
         if name == "bbox":
             columns[name] = _check.floats(values, 4, name)
         elif name in ("area", "score"):
-            columns[name] = np.ascontiguousarray(values, np.float64)
+            columns[name] = np.ascontiguousarray(on_host(values, name), np.float64)
         elif name == "iscrowd":
-            columns[name] = np.ascontiguousarray(np.asarray(values) != 0, np.uint8)
+            columns[name] = np.ascontiguousarray(on_host(values, name) != 0, np.uint8)
         elif name in ("id", "image_id", "category_id"):
-            columns[name] = _check.integers(values, np.int64, name)
+            columns[name] = _check.integers(on_host(values, name), np.int64, name)
         else:
             raise ValueError(f"columns are {', '.join(_NUMBERS[:-1])}, not {name!r}")
         lengths[name] = len(columns[name])
+    if segmentation is not None and segmentation.device != "cpu":
+        raise TypeError(
+            "segmentation must be on the host, not on a GPU; segmentation.to('cpu') brings it there"
+        )
     if isinstance(segmentation, Masks):
         columns.update(counts=segmentation.counts, offsets=segmentation.offsets, sizes=segmentation.sizes)
         lengths["segmentation"] = len(segmentation)
@@ -319,7 +324,7 @@ def tiles(
     whole = content.dicts() if isinstance(content, CocoFile) else content
     image = _image(whole.get("images", []), image_id)
     rows = [row for row in whole.get("annotations", []) if row.get("image_id") == image["id"]]
-    box = np.asarray(boxes)
+    box = on_host(boxes, "boxes")
     parts, tile, mask, visible = _masks_of(rows, (image["height"], image["width"])).tiles(box)
     if not 0 <= min_visible <= 1:
         raise ValueError(f"min_visible must be within 0 and 1, not {min_visible}")

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import on_host, refuse_gpu
 
 __all__ = [
     "Lattice",
@@ -104,7 +105,7 @@ class Lattice:
 
     def filter(self, values: ArrayLike) -> Floats:
         """The weighted sum over all points; values and result are (L, N) float32."""
-        given = np.ascontiguousarray(values, dtype=np.float32)
+        given = np.ascontiguousarray(on_host(values, "values"), dtype=np.float32)
         if given.ndim != 2 or given.shape[1] != self.points:
             raise ValueError(f"values must have shape (L, {self.points}), not {given.shape}")
         out = np.empty_like(given)
@@ -133,7 +134,7 @@ class Pairs:
 
     def filter(self, values: ArrayLike) -> Doubles:
         """The weighted sum over all points; (L, N) float64."""
-        given = np.ascontiguousarray(values, dtype=np.float64)
+        given = np.ascontiguousarray(on_host(values, "values"), dtype=np.float64)
         if given.ndim != 2 or given.shape[1] != self.points:
             raise ValueError(f"values must have shape (L, {self.points}), not {given.shape}")
         out = np.empty_like(given)
@@ -184,7 +185,7 @@ class Window:
 
     def filter(self, values: ArrayLike) -> Doubles:
         """The weighted sum over the window; (L, H * W) float64, pixels row by row."""
-        given = np.ascontiguousarray(values, dtype=np.float64)
+        given = np.ascontiguousarray(on_host(values, "values"), dtype=np.float64)
         if given.ndim != 2 or given.shape[1] != self.points:
             raise ValueError(f"values must have shape (L, {self.points}), not {given.shape}")
         planes = given.reshape(len(given), *self.shape)
@@ -197,7 +198,7 @@ Filter: TypeAlias = Lattice | Pairs | Window
 
 
 def _features(value: ArrayLike) -> Floats:
-    array = np.asarray(value)
+    array = on_host(value, "features")
     if array.dtype.kind not in "buif":
         raise TypeError(f"features must be real numbers, not {array.dtype}")
     if array.ndim != 2 or not 1 <= array.shape[1] <= MOST_FEATURES:
@@ -221,7 +222,7 @@ def _whole(value: Any, name: str, least: int) -> int:
 
 def _image(value: ArrayLike, shape: tuple[int, ...], name: str) -> Floats:
     """(H, W, C)."""
-    array = np.asarray(value)
+    array = on_host(value, name)
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} must be real numbers, not {array.dtype}")
     if array.ndim == 2:
@@ -482,7 +483,7 @@ def _factors(sums: NDArray[Any], scaling: int, dtype: Any) -> tuple[Any, Any]:
 
 
 def _unary(value: ArrayLike, axes: int) -> Floats:
-    array = np.asarray(value)
+    array = on_host(value, "unary")
     if array.dtype.kind not in "buif":
         raise TypeError(f"unary must be real numbers, not {array.dtype}")
     if array.ndim != axes or array.shape[0] == 0:
@@ -500,7 +501,7 @@ def _unary(value: ArrayLike, axes: int) -> Floats:
 
 
 def _weight(value: ArrayLike, labels: int) -> float | Floats:
-    array = np.asarray(value)
+    array = on_host(value, "a weight")
     if array.dtype.kind not in "buif":
         raise TypeError(f"a weight must be real numbers, not {array.dtype}")
     with np.errstate(over="ignore"):
@@ -517,6 +518,7 @@ def _weight(value: ArrayLike, labels: int) -> float | Floats:
 
 
 def _out(out: Any, shape: tuple[int, ...]) -> Floats:
+    refuse_gpu(out, "out")
     if not isinstance(out, np.ndarray) or out.dtype != np.float32:
         raise TypeError(f"out must be an array of float32, not {getattr(out, 'dtype', type(out).__name__)}")
     if out.shape != shape or not out.flags.c_contiguous or not out.flags.writeable:
@@ -550,7 +552,7 @@ def unary_from_labels(labels: ArrayLike, n: int, confidence: float) -> Floats:
     array([[0.693, 0.105, 2.303],
            [0.693, 2.303, 0.105]], dtype=float32)
     """
-    array = np.asarray(labels)
+    array = on_host(labels, "labels")
     if array.dtype.kind not in "bui":
         raise TypeError(f"labels must be integers, not {array.dtype}")
     count = _whole(n, "n", 1)
@@ -577,7 +579,7 @@ def unary_from_probabilities(probabilities: ArrayLike, floor: float = 1e-5) -> F
     array([[ 0.693, 11.513],
            [ 0.693, -0.   ]], dtype=float32)
     """
-    array = np.asarray(probabilities)
+    array = on_host(probabilities, "probabilities")
     if array.dtype.kind not in "buif":
         raise TypeError(f"probabilities must be real numbers, not {array.dtype}")
     if not 0 < floor <= 1:
@@ -638,7 +640,7 @@ def search(
     """
     energies = _unary(unary, 3)
     shape = energies.shape[1:]
-    known = np.asarray(labels)
+    known = on_host(labels, "labels")
     if known.dtype.kind not in "bui":
         raise TypeError(f"labels must be integers, not {known.dtype}")
     if known.shape != shape:

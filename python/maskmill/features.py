@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import BackendError
-from maskmill._device import as_array, as_output, is_on_gpu, library, to_host
+from maskmill._device import as_array, as_output, is_on_gpu, library, on_host, to_host
 from maskmill._feature_plans import Bank, Plan, gaussian_half, profile_of
 
 __all__ = ["bank", "deviation", "gaussian", "lab", "names", "sigmas"]
@@ -235,7 +235,7 @@ def _filled(
 
 
 def _sigmas(values: ArrayLike) -> list[float]:
-    array = np.asarray(values)
+    array = on_host(values, "sigmas")
     if array.dtype.kind not in "uif":
         if array.size:
             raise TypeError(f"sigmas must be numbers, not {array.dtype}")

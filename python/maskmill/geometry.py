@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import on_host
 
 __all__ = ["flip", "transpose", "window"]
 
@@ -40,15 +41,16 @@ def window(
     >>> rle.decode(counts, offsets, sizes)[0].tolist()
     [[1, 0], [1, 0]]
     """
+    compute = kernels(backend, counts).geometry_window
     n = max(np.size(offsets) - 1, 0)
-    box = _check.integers(boxes, _check.INT64, "boxes")
+    box = _check.integers(on_host(boxes, "boxes"), _check.INT64, "boxes")
     if box.shape == (4,):
         box = np.ascontiguousarray(np.broadcast_to(box, (n, 4)))
     if box.size == 0:
         box = box.reshape(0, 4)
     if box.shape != (n, 4):
         raise ValueError(f"boxes must be one (x, y, width, height) or have shape ({n}, 4), not {box.shape}")
-    runs: _check.Runs = _check.on_masks(kernels(backend).geometry_window, counts, offsets, sizes, box, fill)
+    runs: _check.Runs = _check.on_masks(compute, counts, offsets, sizes, box, fill)
     return *runs, box[:, 3:1:-1].copy()
 
 
@@ -62,7 +64,7 @@ def flip(
     backend: str | None = None,
 ) -> _check.Masks:
     """Mirror left-right (horizontal), top-bottom (vertical), or both (a turn by 180 degrees)."""
-    kernel = kernels(backend).geometry_flip
+    kernel = kernels(backend, counts).geometry_flip
     runs: _check.Runs = _check.on_masks(kernel, counts, offsets, sizes, horizontal, vertical)
     return *runs, _check.sizes(sizes, len(runs[1]) - 1)
 
@@ -71,5 +73,5 @@ def transpose(
     counts: ArrayLike, offsets: ArrayLike, sizes: ArrayLike, *, backend: str | None = None
 ) -> _check.Masks:
     """Exchange rows and columns."""
-    runs: _check.Runs = _check.on_masks(kernels(backend).geometry_transpose, counts, offsets, sizes)
+    runs: _check.Runs = _check.on_masks(kernels(backend, counts).geometry_transpose, counts, offsets, sizes)
     return *runs, np.ascontiguousarray(_check.sizes(sizes, len(runs[1]) - 1)[:, ::-1])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._device import as_array, library, to_host
+from maskmill._device import as_array, library, on_host, to_host
 from maskmill._hash_profile import CROP, PROFILES, Codes, Profile, kernels_of, one_of
 from maskmill._images import Scaling, checked_scaling, uint8_images
 
@@ -296,8 +296,8 @@ def dihedral_distance(codes: ArrayLike, exemplars: ArrayLike) -> NDArray[np.int6
     >>> hashes.dihedral_distance(codes, codes[1, 0]).tolist()
     [0, 0]
     """
-    items = np.asarray(codes, np.uint64)
-    others = np.asarray(exemplars, np.uint64)
+    items = on_host(codes, "codes", np.uint64)
+    others = on_host(exemplars, "exemplars", np.uint64)
     if items.ndim < 2 or items.shape[-2] != 8:
         raise ValueError(f"codes must have shape (..., 8, words), not {items.shape}")
     if others.ndim < 1 or others.shape[-1] != items.shape[-1]:
@@ -311,7 +311,7 @@ def dihedral_canonical(codes: ArrayLike) -> Codes:
 
     It is the same for an image and its turned copies, if no bit of their codes differs: for equality alone.
     """
-    items = np.asarray(codes, np.uint64)
+    items = on_host(codes, "codes", np.uint64)
     if items.ndim != 3 or items.shape[1] != 8:
         raise ValueError(f"codes must have shape (N, 8, words), not {items.shape}")
     order = np.lexsort(np.moveaxis(items, 2, 0)[::-1], axis=1)
@@ -589,7 +589,7 @@ def from_opencv(octets: ArrayLike) -> Codes:
     >>> hashes.to_hex(hashes.from_opencv(np.array([[1, 0, 0, 0, 0, 0, 0, 192]])))
     ['8000000000000003']
     """
-    found = _check.integers(octets, np.dtype(np.uint8), "octets")
+    found = _check.integers(on_host(octets, "octets"), np.dtype(np.uint8), "octets")
     if found.ndim != 2 or found.shape[1] == 0 or found.shape[1] % 8:
         raise ValueError(f"octets must have shape (N, 8 * words), not {found.shape}")
     return _turned_bytes(found).view(">u8").astype(np.uint64)
@@ -601,7 +601,7 @@ def _turned_bytes(octets: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _words(codes: ArrayLike) -> Codes:
-    words: Codes = _check.integers(codes, np.dtype(np.uint64), "codes")
+    words: Codes = _check.integers(on_host(codes, "codes"), np.dtype(np.uint64), "codes")
     if words.ndim != 2 or words.shape[1] == 0:
         raise ValueError(f"codes must have shape (N, words), not {words.shape}")
     return words

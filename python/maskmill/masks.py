@@ -24,7 +24,7 @@ from maskmill import (
     vectorize,
 )
 from maskmill import polygons as polygons_
-from maskmill._device import is_on_gpu, library, to_gpu, to_host
+from maskmill._device import is_on_gpu, library, on_host, to_gpu, to_host
 from maskmill.polygons import Polygons
 
 if TYPE_CHECKING:
@@ -46,15 +46,16 @@ def _ends(bounds: NDArray[np.int64]) -> tuple[int, int]:
     return few[0], few[-1]
 
 
-def _check_one_device(*masks: Masks) -> None:
-    if len({part.device for part in masks}) > 1:
+def _check_one_device(first: Masks, *others: Masks) -> None:
+    if any(other.device != first.device for other in others):
         raise ValueError("masks must be on one device; masks.to('cpu') and masks.to('cuda') move them")
 
 
 class Masks:
     """N binary masks, each with an image size of its own, run-length encoded.
 
-    Immutable. Indexing by an integer, slice, boolean or integer array gives `Masks` again (slices share memory).
+    Immutable. Indexing by an integer, slice, boolean or integer array gives `Masks` again (slices share memory). Those
+    on a GPU (`to`) stay there when indexed, joined or copied; pickled and saved they are on the host.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ class Masks:
                 strings.append(counts)
             else:
                 try:
-                    plain.append((i, _check.integers(counts, _check.UINT32, "counts")))
+                    plain.append((i, _check.integers(on_host(counts, "counts"), _check.UINT32, "counts")))
                 except (TypeError, ValueError) as error:
                     raise ValueError(f"mask {i}: {error}") from None
                 strings.append(b"")
@@ -236,7 +237,7 @@ class Masks:
     @classmethod
     def empty(cls, sizes: ArrayLike = ()) -> Masks:
         """Masks without foreground, of sizes (N, 2); none by default."""
-        size = _check.integers(sizes, _check.INT64, "sizes").reshape(-1, 2).copy()
+        size = _check.integers(on_host(sizes, "sizes"), _check.INT64, "sizes").reshape(-1, 2).copy()
         groups = np.zeros(len(size) + 1, np.int64)
         none = np.empty((0, 2), np.int64)
         return cls._of(*setops.merge(np.empty(0, np.uint32), np.zeros(1, np.int64), none, groups, size), size)
@@ -338,10 +339,12 @@ class Masks:
 
     def iou(self, other: Masks, iscrowd: ArrayLike | None = None) -> NDArray[np.float64]:
         """(len(self), len(other)) intersection over union; over the own area where `iscrowd[other]`."""
+        _check_one_device(self, other)
         return overlap.iou(self._arrays, other._arrays, iscrowd)
 
     def intersection_area(self, other: Masks) -> NDArray[np.uint64]:
         """(len(self), len(other)) pixels in common."""
+        _check_one_device(self, other)
         return overlap.intersection(self._arrays, other._arrays)
 
     def nms(self, threshold: float, scores: ArrayLike | None = None) -> NDArray[np.int64]:
@@ -368,6 +371,7 @@ class Masks:
     def _pairs(self, other: object, op: str) -> Masks:
         if not isinstance(other, Masks):
             return NotImplemented  # type: ignore[no-any-return]  # as Python's operators do
+        _check_one_device(self, other)
         a, b = self, other
         if len(a) != len(b) and 1 in (len(a), len(b)):  # one mask with many
             a, b = (a[np.zeros(len(b), np.int64)], b) if len(a) == 1 else (a, b[np.zeros(len(a), np.int64)])
@@ -393,7 +397,7 @@ class Masks:
 
         op : {"union", "intersection", "xor", "difference"}. Groups must not be empty here.
         """
-        starts = _check.integers(groups, _check.INT64, "groups")
+        starts = _check.integers(on_host(groups, "groups"), _check.INT64, "groups")
         if np.any(starts[1:] <= starts[:-1]):
             raise ValueError("groups must rise: an empty group has no image size")
         sizes = np.ascontiguousarray(self.sizes[starts[:-1]])
@@ -554,9 +558,19 @@ class Masks:
     def __eq__(self, other: object) -> bool:
         return self.equals(other) if isinstance(other, Masks) else NotImplemented
 
+    def __copy__(self) -> Masks:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Masks:
+        return Masks._of(self.counts.copy(), self.offsets.copy(), self.sizes.copy())
+
     def __reduce__(self) -> tuple[Any, ...]:
-        array = library(self.counts).array
-        return Masks._of, (array(self.counts), array(self.offsets), np.array(self.sizes))
+        """Pickled on the host: who reads it may have no GPU."""
+        return Masks._of, (
+            np.array(to_host(self.counts)),
+            np.array(to_host(self.offsets)),
+            np.array(self.sizes),
+        )
 
     # Files and frames
 

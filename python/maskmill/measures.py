@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import on_host
 
 if TYPE_CHECKING:
     from maskmill.masks import Masks
@@ -90,12 +91,14 @@ def measure(
     >>> found["major"].round(6).item(), found["edges"].item()
     (11.532563, 15)
     """
-    counts, offsets, sizes = _check.masks(*_arrays(masks))
+    arrays = _arrays(masks)
+    compute = kernels(backend, arrays[0]).measures_table
+    counts, offsets, sizes = _check.masks(*arrays)
     pixel = _pixels(scale, max(len(offsets) - 1, 0))
     # Multiplied at the end where they are square: every length is then exactly its number of pixels times the scale.
     square = (pixel[:, 0] == pixel[:, 1]) | np.isnan(pixel).any(axis=1)
     shape = np.where(square[:, None], 1.0, pixel)
-    count_table, length_table = kernels(backend).measures_table(counts, offsets, sizes, bool(largest), shape)
+    count_table, length_table = compute(counts, offsets, sizes, bool(largest), shape)
     n = dict(zip(_COUNTS, count_table.T, strict=True))
     m = dict(zip(_LENGTHS, length_table.T, strict=True))
     unit = np.where(square, pixel[:, 0], 1.0)
@@ -114,7 +117,7 @@ def _arrays(masks: Masks | Sequence[ArrayLike]) -> Sequence[Any]:
 
 def _pixels(scale: ArrayLike, n: int) -> NDArray[np.float64]:
     """(N, 2) width and height of a pixel."""
-    given = np.asarray(scale)
+    given = on_host(scale, "scale")
     if given.dtype.kind not in "buif":
         raise TypeError(f"scale must be numbers, not {given.dtype}")
     if given.shape == (n,) and not (isinstance(scale, tuple) and n == 2):

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import on_host
 
 __all__ = ["boundary", "components", "dilate", "erode", "fill_holes", "remove_small"]
 
@@ -29,7 +30,9 @@ def components(
     parent : (M,) int64, the mask each component is of
     """
     found: tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]]
-    found = _check.on_masks(kernels(backend).morphology_components, counts, offsets, sizes, connectivity)
+    found = _check.on_masks(
+        kernels(backend, counts).morphology_components, counts, offsets, sizes, connectivity
+    )
     return found
 
 
@@ -43,7 +46,7 @@ def fill_holes(
 ) -> _check.Runs:
     """Fill background that is not connected to the image border. `connectivity` is the foreground's."""
     runs: _check.Runs = _check.on_masks(
-        kernels(backend).morphology_fill_holes, counts, offsets, sizes, connectivity
+        kernels(backend, counts).morphology_fill_holes, counts, offsets, sizes, connectivity
     )
     return runs
 
@@ -59,7 +62,7 @@ def remove_small(
 ) -> _check.Runs:
     """Remove components of fewer than `min_area` pixels."""
     runs: _check.Runs = _check.on_masks(
-        kernels(backend).morphology_remove_small, counts, offsets, sizes, int(min_area), connectivity
+        kernels(backend, counts).morphology_remove_small, counts, offsets, sizes, int(min_area), connectivity
     )
     return runs
 
@@ -82,7 +85,7 @@ def dilate(
     """
     disc = _check.choice(shape, "shape", SHAPES)
     runs: _check.Runs = _check.on_masks(
-        kernels(backend).morphology_dilate, counts, offsets, sizes, float(radius), bool(disc)
+        kernels(backend, counts).morphology_dilate, counts, offsets, sizes, float(radius), bool(disc)
     )
     return runs
 
@@ -100,7 +103,7 @@ def erode(
     """Foreground that is farther than `radius` pixels from the background, and from the image's outside if `border`."""
     disc = _check.choice(shape, "shape", SHAPES)
     runs: _check.Runs = _check.on_masks(
-        kernels(backend).morphology_erode, counts, offsets, sizes, float(radius), bool(disc), border
+        kernels(backend, counts).morphology_erode, counts, offsets, sizes, float(radius), bool(disc), border
     )
     return runs
 
@@ -118,7 +121,10 @@ def boundary(
     -----
     The inner boundary of Cheng et al., "Boundary IoU" (CVPR 2021), who use 2 % of the image diagonal.
     """
+    compute = kernels(backend, counts).morphology_boundary
     masks = _check.masks(counts, offsets, sizes)
-    reach = np.broadcast_to(_check.integers(radius, _check.INT64, "radius"), (len(masks[2]),))
-    runs: _check.Runs = kernels(backend).morphology_boundary(*masks, np.ascontiguousarray(reach))
+    reach = np.broadcast_to(
+        _check.integers(on_host(radius, "radius"), _check.INT64, "radius"), (len(masks[2]),)
+    )
+    runs: _check.Runs = compute(*masks, np.ascontiguousarray(reach))
     return runs

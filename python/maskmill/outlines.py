@@ -43,5 +43,7 @@ def trace(
     """
     bridge = _check.choice(rule, "rule", RULES)
     return Polygons(
-        *_check.on_masks(kernels(backend).outlines_trace, counts, offsets, sizes, connectivity, bool(bridge))
+        *_check.on_masks(
+            kernels(backend, counts).outlines_trace, counts, offsets, sizes, connectivity, bool(bridge)
+        )
     )

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
-from maskmill._device import as_cupy, is_on_gpu
+from maskmill._device import as_cupy, is_on_gpu, refuse_gpu
 
 __all__ = ["intersection", "iou", "nms"]
 
@@ -43,6 +43,8 @@ def iou(
     """
     n = max(np.size(b[1]) - 1, 0)
     if is_on_gpu(iscrowd):
+        if not is_on_gpu(a[0]):
+            refuse_gpu(iscrowd, "iscrowd")
         crowd = as_cupy(iscrowd).astype(np.uint8)
     else:
         crowd = np.zeros(n, np.uint8) if iscrowd is None else np.ascontiguousarray(iscrowd, dtype=np.uint8)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill._backend import kernels
+from maskmill._device import on_host
 
 __all__ = ["Perceptron", "Training", "fit"]
 
@@ -71,7 +72,7 @@ class Perceptron:
         return out
 
     def _scores(self, rows: ArrayLike) -> Floats:
-        given = np.asarray(rows)
+        given = on_host(rows, "rows")
         if given.ndim != 2 or given.shape[1] != self.units[0]:
             raise ValueError(f"rows must be (K, {self.units[0]}), not {given.shape}")
         given = np.ascontiguousarray(given, np.float32 if given.dtype == np.float32 else np.float64)
@@ -150,7 +151,7 @@ def fit(
     >>> training.held_out, training.snapshots[0].predict(np.array([[-0.9], [0.9]])).tolist()
     (40, [0, 1])
     """
-    table, labels = np.asarray(rows, np.float64), np.asarray(classes, np.int64)
+    table, labels = on_host(rows, "rows", np.float64), on_host(classes, "classes", np.int64)
     if table.ndim != 2 or labels.shape != table.shape[:1]:
         raise ValueError(f"rows and classes must be (M, F) and (M,), not {table.shape} and {labels.shape}")
     n = int(labels.max(initial=0)) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import BackendError, kernels
-from maskmill._device import as_array, is_on_gpu, to_gpu, to_host
+from maskmill._device import as_array, is_on_gpu, on_host, refuse_gpu, to_gpu, to_host
 
 __all__ = ["Polygons", "ellipses", "rasterize", "simplify", "tangles"]
 
@@ -60,6 +61,7 @@ class Polygons:
             if isinstance(rings, dict):
                 raise ValueError(f"mask {i}: must be a list of rings, not a dict; RLEs go to Masks.from_coco")
             for k, ring in enumerate(rings):
+                refuse_gpu(ring, f"mask {i}, ring {k}")
                 try:
                     array = np.asarray(ring, dtype=np.float64)
                 except (TypeError, ValueError) as error:
@@ -84,12 +86,25 @@ class Polygons:
     def __getitem__(self, i: int) -> list[NDArray[np.float64]]:
         """The rings of mask i, as views (K, 2)."""
         i = range(len(self))[i]
-        return [
-            self.points[self.rings[r] : self.rings[r + 1]] for r in range(self.masks[i], self.masks[i + 1])
-        ]
+        first, last = to_host(self.masks[i : i + 2]).tolist()
+        ends = to_host(self.rings[first : last + 1]).tolist()
+        return [self.points[begin:end] for begin, end in pairwise(ends)]
 
     def __iter__(self) -> Iterator[list[NDArray[np.float64]]]:
-        return (self[i] for i in range(len(self)))
+        ends = to_host(self.rings).tolist()
+        for first, last in pairwise(to_host(self.masks).tolist()):
+            yield [self.points[begin:end] for begin, end in pairwise(ends[first : last + 1])]
+
+    def __copy__(self) -> Polygons:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Polygons:
+        return Polygons(self.points.copy(), self.rings.copy(), self.masks.copy(), self.parent.copy())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled on the host: who reads it may have no GPU."""
+        there = self.to("cpu")
+        return Polygons, (there.points, there.rings, there.masks, there.parent)
 
     def __repr__(self) -> str:
         def plural(n: int, word: str) -> str:
@@ -115,7 +130,7 @@ class Polygons:
     def to_coco(self) -> list[list[list[float]]]:
         """COCO's ``segmentation`` of each mask: a list of flat rings. Holes become rings like any other: trace with
         ``Masks.polygons("coco")`` when there may be some."""
-        return [[ring.ravel().tolist() for ring in rings] for rings in self]
+        return [[ring.ravel().tolist() for ring in rings] for rings in self.to("cpu")]
 
     def simplify(
         self, tolerance: ArrayLike, method: str = "douglas-peucker", *, backend: str | None = None
@@ -200,11 +215,11 @@ def ellipses(
     ([52, 28], [[1.0, 1.0, 8.0, 8.0], [3.0, 1.0, 4.0, 8.0]])
     """
     at = _check.floats(centres, 2, "centres")
-    length = np.asarray(radii, np.float64)
+    length = on_host(radii, "radii", np.float64)
     if length.ndim == 1 and len(length) == len(at):
         length = np.stack([length, length], axis=1)
     length = _check.floats(length, 2, "radii")
-    angle = np.broadcast_to(np.asarray(angles, np.float64), (len(at),))
+    angle = np.broadcast_to(on_host(angles, "angles", np.float64), (len(at),))
     if len(length) != len(at):
         raise ValueError(f"radii must be of {len(at)} ellipses, not of {len(length)}")
     size = _check.sizes(sizes, len(at))
@@ -246,7 +261,7 @@ def simplify(
     out, offsets = compute(
         _check.floats(points, 2, "points"),
         ends,
-        np.broadcast_to(np.asarray(tolerance, np.float64), (max(ends.size - 1, 0),)).copy(),
+        np.broadcast_to(on_host(tolerance, "tolerance", np.float64), (max(ends.size - 1, 0),)).copy(),
         _check.choice(method, "method", numbers),
     )
     return out, offsets

@@ -38,7 +38,7 @@ _ORDERS = {"NHW": 0, "HWN": 1}
 def _images(array: ArrayLike, name: str) -> NDArray[Any]:
     out = as_cupy(array) if is_on_gpu(array) else np.asarray(array)
     if out.dtype.kind not in "bui":
-        hint = "; compare first, as in array > 0.5" if out.dtype.kind == "f" else ""
+        hint = "; compare first, as in array > 0.5 (of logits: array > 0)" if out.dtype.kind == "f" else ""
         raise TypeError(f"{name} must be bool or integer, not {out.dtype}{hint}")
     return out if out.dtype.isnative else out.astype(out.dtype.newbyteorder("="))
 
@@ -69,7 +69,8 @@ def encode(
     """
     array = _images(images, "images")
     if array.ndim not in (2, 3):
-        raise ValueError(f"images must be 2-D or 3-D, not {array.ndim}-D")
+        hint = "; images[:, 0] takes the one channel" if array.ndim == 4 and array.shape[1] == 1 else ""
+        raise ValueError(f"images must be 2-D or 3-D, not {array.ndim}-D{hint}")
     if _check.choice(order, "order", _ORDERS) and array.ndim == 3:
         array = array.transpose(2, 0, 1)
     counts, offsets = kernels(backend, array).rle_encode(array)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
 from maskmill._backend import kernels
+from maskmill._device import on_host
 
 __all__ = ["complement", "merge", "pairs"]
 
@@ -38,7 +39,7 @@ def merge(
     ValueError
         If a mask has another size than its group; names the mask.
     """
-    starts = _check.integers(groups, _check.INT64, "groups")
+    starts = _check.integers(on_host(groups, "groups"), _check.INT64, "groups")
     runs: _check.Runs = kernels(backend, counts).setops_merge(
         *_check.masks(counts, offsets, sizes),
         starts,

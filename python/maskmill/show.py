@@ -41,6 +41,8 @@ def overlay(
     >>> overlay(np.zeros((8, 8)), Masks.encode(np.eye(8, dtype=bool))).shape
     (8, 8, 3)
     """
+    if masks.device != "cpu":
+        raise TypeError("masks must be on the host, not on a GPU; masks.to('cpu') brings them there")
     made = to_rgb8(image).astype(np.float32)
     if len(masks) == 0:
         return made.astype(np.uint8)

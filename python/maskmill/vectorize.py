@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check, outlines, rle, setops
+from maskmill._device import on_host, refuse_gpu
 from maskmill.polygons import Polygons, rasterize, simplify, tangles
 
 __all__ = ["Loss", "Vectorized", "losses", "trace"]
@@ -107,7 +108,7 @@ def trace(
     tolerance = np.zeros(len(exact))
     distance = None
     if max_distance is not None:
-        distance = np.broadcast_to(np.asarray(max_distance, np.float64), tolerance.shape)
+        distance = np.broadcast_to(on_host(max_distance, "max_distance", np.float64), tolerance.shape)
         if not ((distance >= 0) & (distance < np.inf)).all():
             raise ValueError(f"max_distance must be 0 or more, not {max_distance}")
     fill = "even-odd"
@@ -190,6 +191,8 @@ def losses(
     >>> vectorize.losses(rounded, *disc._arrays).iou.round(3).tolist()
     [0.92]
     """
+    refuse_gpu(counts, "counts")
+    refuse_gpu(polygons.points, "polygons")
     masks = _check.masks(counts, offsets, sizes)
     area = rle.area(*masks[:2]).astype(np.float64)
     shares = np.full(len(area), np.nan)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill.dataset.shapes import MASK, POLYGON, Shapes
 from maskmill.dataset.table import Table, objects
 from maskmill.masks import Masks
@@ -535,7 +536,7 @@ class Dataset:
 
 
 def _rows(index: ArrayLike, n: int) -> NDArray[np.int64]:
-    rows = np.asarray(index)
+    rows = on_host(index, "rows")
     if rows.dtype == bool:
         if rows.shape != (n,):
             raise IndexError(f"a boolean index must have shape ({n},), not {rows.shape}")

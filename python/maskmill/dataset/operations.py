@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill.dataset.dataset import Dataset
 from maskmill.dataset.shapes import CIRCLE, ELLIPSE, POLYGON, RECTANGLE, Shapes
 from maskmill.dataset.table import Table, objects
@@ -34,7 +35,7 @@ def select(
     if categories is not None:
         keep &= _of_categories(dataset, categories)
     if where is not None:
-        said = np.asarray(where(dataset.instances))
+        said = on_host(where(dataset.instances), "what `where` gives")
         if said.dtype != bool or said.shape != keep.shape:
             raise ValueError(f"where must give {len(keep)} booleans, not {said.dtype} of shape {said.shape}")
         keep &= said
@@ -76,7 +77,7 @@ def _of_images(dataset: Dataset, images: Iterable[str] | ArrayLike) -> NDArray[A
         images = [images]
     asked: Any = images if isinstance(images, np.ndarray) else list(images)  # type: ignore[arg-type]
     if len(asked) == 0 or not isinstance(asked[0], str):
-        return np.asarray(asked)
+        return on_host(asked, "images")
     names = dataset.images["file_name"].tolist()
     rows: list[int] = []
     for pattern in asked:

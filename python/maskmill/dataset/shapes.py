@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill.masks import Masks
 from maskmill.polygons import RULES, Polygons, ellipses
 
@@ -55,6 +56,11 @@ class Shapes:
     rles: Masks
 
     def __post_init__(self) -> None:
+        for shapes, name in ((self.rles, "masks"), (self.points, "polygons")):
+            if shapes.device != "cpu":
+                raise TypeError(
+                    f"{name} must be on the host, not on a GPU; {name}.to('cpu') brings them there"
+                )
         n = len(self.kind)
         if len(self.rule) != n or len(self.points) != n:
             raise ValueError(
@@ -91,7 +97,7 @@ class Shapes:
 
     def take(self, rows: ArrayLike) -> Shapes:
         """These instances, by numbers or by a boolean array."""
-        index = np.asarray(rows)
+        index = on_host(rows, "rows")
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64).ravel()
         kind = self.kind[index]
         among_masks = np.cumsum(self.kind == MASK) - 1
@@ -135,7 +141,7 @@ class Shapes:
 
     def with_masks(self, rows: ArrayLike, masks: Masks) -> Shapes:
         """The same with the instances `rows` (rising) made masks."""
-        index = np.asarray(rows, np.int64)
+        index = on_host(rows, "rows", np.int64)
         kind = self.kind.copy()
         kind[index] = MASK
         kept = np.flatnonzero(self.kind == MASK)

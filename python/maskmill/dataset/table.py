@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
+
 __all__ = ["Table", "objects"]
 
 
@@ -43,7 +45,7 @@ class Table:
     def __init__(self, columns: Mapping[str, ArrayLike], n: int | None = None) -> None:
         made: dict[str, NDArray[Any]] = {}
         for name, column in columns.items():
-            array = np.asarray(column)
+            array = on_host(column, f"column {name!r}")
             if array.dtype.kind in "US":
                 array = array.astype(object)
             if array.ndim == 0:
@@ -83,7 +85,7 @@ class Table:
 
     def take(self, rows: ArrayLike) -> Table:
         """These rows, by numbers or by a boolean array."""
-        index = np.asarray(rows)
+        index = on_host(rows, "rows")
         if index.size == 0:
             index = index.astype(np.int64).ravel()
         elif index.dtype == bool:

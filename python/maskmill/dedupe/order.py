@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
+
 ORDERS = ("stable", "natural", "name", "quality")
 
 
@@ -68,7 +70,7 @@ def processing_order(
         return stable
     if quality is None:
         raise ValueError("order 'quality' needs the quality of every item")
-    scores = np.asarray(quality, np.float64)
+    scores = on_host(quality, "quality", np.float64)
     if scores.shape != (len(ids),):
         raise ValueError(f"quality must have shape ({len(ids)},), not {scores.shape}")
     if np.isnan(scores).any():

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import hamming
+from maskmill._device import on_host
 from maskmill.dedupe.order import processing_order
 
 Codes: TypeAlias = NDArray[np.uint64]
@@ -51,7 +52,7 @@ class Items:
     flat: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        codes = np.asarray(self.codes)
+        codes = on_host(self.codes, "codes")
         object.__setattr__(self, "codes", codes.reshape(-1, 1) if codes.ndim == 1 else codes)
         for name in ("codes", "views", "confirm", "quality", "flat"):
             column = getattr(self, name)
@@ -216,7 +217,7 @@ def _classes(items: Items, groups: ArrayLike | None, flat: str) -> Int64s:
     """Items of different classes are not compared."""
     classes = np.zeros(len(items), np.int64)
     if groups is not None:
-        given = np.asarray(groups)
+        given = on_host(groups, "groups")
         if given.shape != (len(items),):
             raise ValueError(f"groups must have shape ({len(items)},), not {given.shape}")
         classes = np.unique(given, return_inverse=True)[1].astype(np.int64).reshape(-1)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill._files import FormatError
 from maskmill._images import Scaling
 
@@ -16,7 +17,7 @@ GREY = np.array((0.299, 0.587, 0.114), np.float32)
 
 def checked_image(image: ArrayLike) -> NDArray[Any]:
     """(H, W, C): grey, grey alone in its axis, or RGB with anything (alpha) behind it."""
-    array = np.asarray(image)
+    array = on_host(image, "image")
     if array.dtype.kind not in "buif":
         raise TypeError(f"image must be numbers, not {array.dtype}")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
@@ -121,7 +122,7 @@ class Pixels:
 
 
 def _three(value: ArrayLike, name: str) -> tuple[float, ...]:
-    array = np.asarray(value)
+    array = on_host(value, "labels")
     if array.dtype.kind not in "iuf" or array.shape not in ((), (1,), (3,)) or not np.isfinite(array).all():
         raise ValueError(f"{name} must be a number or three, not {value!r}")
     return tuple(np.broadcast_to(array, 3).astype(float).tolist())

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill._files import FormatError, need, write_npz, written_whole
 from maskmill.densify.legend import Legend
 from maskmill.io import _h5
@@ -40,7 +41,7 @@ class ClassMap:
 
 def class_map(classes: ArrayLike) -> NDArray[Any]:
     """(H, W) integers of 0 and more, or an error that says what was found."""
-    image = np.asarray(classes)
+    image = on_host(classes, "classes")
     if image.dtype.kind not in "bui":
         raise TypeError(f"a class map must be integers, not {image.dtype}")
     if image.ndim != 2:
@@ -146,13 +147,13 @@ def write_probabilities(
     path: Path, probabilities: NDArray[Any], ids: ArrayLike, *, dtype: Any = np.float16
 ) -> None:
     """Write (H, W, L) probabilities of the classes `ids`, as `.h5` (as ilastik does) or `.npz` (two arrays)."""
-    values = np.ascontiguousarray(probabilities, dtype)
+    values = np.ascontiguousarray(on_host(probabilities, "probabilities"), dtype)
     if values.dtype not in (np.float16, np.float32):
         raise ValueError(f"probabilities can be float16 or float32, not {values.dtype}")
     suffix = path.suffix.lower()
     with written_whole(path) as file:
         if suffix == ".npz":
-            write_npz(file, {"probabilities": values, "classes": np.asarray(ids, np.int64)})
+            write_npz(file, {"probabilities": values, "classes": on_host(ids, "ids", np.int64)})
         elif suffix == ".h5":
             # ilastik reads single precision; channel k is the k-th class, whatever its id.
             write_h5(file, values.astype(np.float32), np.asarray([0, 1], np.float32))

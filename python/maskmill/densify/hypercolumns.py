@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill._backend import threads_asked
+from maskmill._device import on_host
 from maskmill._files import FormatError, need
 from maskmill._images import Scaling, checked_scaling
 from maskmill.densify import _efficientnet, _onnx_graph
@@ -412,7 +413,7 @@ def _checked_box(box: Box | None, size: tuple[int, int]) -> Box:
 
 
 def _points(at: ArrayLike, size: tuple[int, int]) -> Points:
-    array = np.asarray(at)
+    array = on_host(at, "at")
     if array.dtype == np.bool_:
         if array.shape != size:
             raise ValueError(f"at must be a mask of the image's size {size}, not {array.shape}")

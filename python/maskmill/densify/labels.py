@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import io
+from maskmill._device import on_host
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset
 from maskmill.densify.classmaps import class_map, is_classified, read_classified
@@ -262,7 +263,7 @@ def _which(dataset: Dataset, path: Path, photo: Path | None) -> int:
 
 def checked_photo(photo: ArrayLike) -> NDArray[Any]:
     """(H, W, 3) uint8 of a photo; gray is repeated, alpha left out."""
-    image = np.asarray(photo)
+    image = on_host(photo, "a photo")
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
             f"a photo must be (H, W) or (H, W, bands) and have pixels, not of shape {image.shape}"

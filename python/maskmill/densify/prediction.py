@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill._jobs import cpu_count
 from maskmill.densify.columns import Box
 from maskmill.densify.model import Model
@@ -156,7 +157,7 @@ def _tile(model: Model, image: Any, box: Box, pool: ThreadPoolExecutor) -> NDArr
 
 def _pins(model: Model, pinned: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Index of the class of each painted pixel, -1 of others."""
-    marks = np.asarray(pinned)
+    marks = on_host(pinned, "pinned")
     if marks.dtype.kind not in "bui" or marks.shape != tuple(shape):
         raise ValueError(
             f"pinned must be integers of shape {tuple(shape)}, not {marks.dtype} of {marks.shape}"

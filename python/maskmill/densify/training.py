@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host, refuse_gpu
 from maskmill.densify.blobs import Painted, capped, held_blobs, painted, splittable
 from maskmill.densify.classifiers import softmax, train
 from maskmill.densify.columns import SIGMAS, Columns, Own, own_name
@@ -204,7 +205,7 @@ def bands(image: Any) -> int:
 
 def _checked(image: Any, mark: ArrayLike, i: int) -> NDArray[np.int64]:
     check_image(image, f"image {i}")
-    array = np.asarray(mark)
+    array = on_host(mark, "labels")
     if array.dtype.kind not in "bui":
         raise TypeError(f"labels {i} must be integers, not {array.dtype}")
     if array.shape != tuple(image.shape[:2]):
@@ -218,6 +219,7 @@ def _checked(image: Any, mark: ArrayLike, i: int) -> NDArray[np.int64]:
 
 def check_image(image: Any, name: str) -> None:
     """Shape and type, before any of its pixels is read."""
+    refuse_gpu(image, name)
     if not hasattr(image, "shape") or not hasattr(image, "dtype"):
         raise TypeError(f"{name} must be an array, not {type(image).__name__}")
     if len(image.shape) not in (2, 3) or 0 in image.shape:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import densify, features, perceptron
+from maskmill._device import on_host
 
 UNLABELLED = 255
 """Label of pixels that are not valid."""
@@ -94,9 +95,9 @@ def relabel(
     >>> made.labels[::39, ::59].tolist(), UNLABELLED
     ([[2, 0], [2, 0]], 255)
     """
-    picture, marks = np.asarray(image), np.asarray(doodles)
+    picture, marks = on_host(image, "image"), on_host(doodles, "doodles")
     _check(picture, marks)
-    good = np.full(marks.shape, True) if valid is None else np.asarray(valid)
+    good = np.full(marks.shape, True) if valid is None else on_host(valid, "valid")
     if good.dtype != np.bool_ or good.shape != marks.shape:
         raise ValueError(f"valid must be bool of {marks.shape}, not {good.dtype} of {good.shape}")
     marks = np.where(good, marks, 0)

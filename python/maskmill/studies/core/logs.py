@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill.dataset import Table, objects
 from maskmill.densify.classmaps import class_map
 from maskmill.studies.core.shapes import Shapes
@@ -58,7 +59,7 @@ def sorting_curve(areas: ArrayLike, perimeters: ArrayLike) -> tuple[NDArray[np.f
     >>> area.tolist(), perimeter.tolist()
     ([0.9, 1.0], [0.75, 1.0])
     """
-    area, perimeter = np.asarray(areas, np.float64), np.asarray(perimeters, np.float64)
+    area, perimeter = on_host(areas, "areas", np.float64), on_host(perimeters, "perimeters", np.float64)
     if area.shape != perimeter.shape or area.ndim != 1:
         raise ValueError(
             f"areas and perimeters must be one for each clast, not {area.shape} and {perimeter.shape}"

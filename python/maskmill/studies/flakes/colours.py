@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check, _jobs
+from maskmill._device import on_host
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset, Reference, Table, objects
 from maskmill.masks import Masks
@@ -177,7 +178,7 @@ def flat_field(image: ArrayLike, flat: ArrayLike, *, highest: int = 241) -> NDAr
     image, flat : (H, W, 3)
         The photo, and one of nothing but substrate. Pixels of flat that are 0 become `highest`.
     """
-    photo, light = np.asarray(image, np.float64), np.asarray(flat, np.float64)
+    photo, light = np.asarray(image, np.float64), on_host(flat, "flat", np.float64)
     if photo.shape != light.shape:
         raise ValueError(f"flat must have the shape of the image, {photo.shape}, not {light.shape}")
     even = np.divide(photo, light, out=np.full_like(photo, np.inf), where=light > 0)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import _check
+from maskmill._device import on_host
 from maskmill._files import FormatError, need, written_whole
 from maskmill.dataset import Dataset
 from maskmill.io._labels import read_values
@@ -106,7 +107,7 @@ def fit_shapes(masks: Masks, false: ArrayLike, *, rule: str = "exact") -> ShapeF
     """
     _check.choice(rule, "rule", _RULES)
     linear = need("sklearn.linear_model", "flakes")
-    features, labels = shape_features(masks, rule), np.asarray(false, bool)
+    features, labels = shape_features(masks, rule), on_host(false, "false", bool)
     usable = np.isfinite(features).all(1)
     features, labels = features[usable], labels[usable]
     if not labels.any() or labels.all():

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from maskmill import measures
+from maskmill._device import on_host
 from maskmill._files import written_whole
 from maskmill.dataset import Dataset, Table
 from maskmill.masks import Masks
@@ -238,7 +239,7 @@ def _shots(dataset: Dataset, shots: ArrayLike | None) -> NDArray[np.float64]:
     sides = np.stack([dataset.images["width"], dataset.images["height"]], 1)
     if shots is None:
         return sides / 2
-    given = np.asarray(shots, np.float64)
+    given = on_host(shots, "shots", np.float64)
     if given.shape != (n, 2):
         raise ValueError(f"shots must have shape ({n}, 2), x and y for each image, not {given.shape}")
     outside = ~((given >= 0) & (given < np.maximum(sides, 1))).all(1)

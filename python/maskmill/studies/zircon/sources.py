@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from maskmill._device import on_host
 from maskmill._files import FormatError
 from maskmill.dataset import Dataset
 from maskmill.masks import Masks
@@ -38,7 +39,7 @@ def scales_of(dataset: Dataset, scale: ArrayLike | None) -> NDArray[np.float64]:
     n = len(dataset.images)
     if scale is None:
         return np.asarray(dataset.images["scale"], np.float64)
-    given = np.asarray(scale, np.float64)
+    given = on_host(scale, "scale", np.float64)
     if given.shape not in ((), (n,)):
         raise ValueError(
             f"scale must be one number or one for each of {n} images, not of shape {given.shape}"
