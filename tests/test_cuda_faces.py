@@ -46,12 +46,20 @@ from maskmill import (
 )
 from maskmill._device import is_on_gpu
 from maskmill.evaluate import Evaluator
+from maskmill.pycocotools import mask
 from maskmill.studies import coast, core, flakes, zircon
 
 PUBLIC = {
     *(name for name in maskmill.__all__ if type(getattr(maskmill, name)) is type(maskmill)),
     *("dataset", "dedupe", "densify", "evaluate", "fetch", "io", "scale", "show", "vectorize"),
-    *("densify.hypercolumns", "studies.coast", "studies.core", "studies.flakes", "studies.zircon"),
+    *(
+        "densify.hypercolumns",
+        "studies.coast",
+        "studies.core",
+        "studies.flakes",
+        "studies.zircon",
+        "pycocotools.mask",
+    ),
 }
 CLASSES = {"Masks": Masks, "Polygons": Polygons, "Dataset": Dataset}
 """Whose methods are looked at, too."""
@@ -70,6 +78,7 @@ def samples(place: Callable[[Any], Any]) -> SimpleNamespace:
     return SimpleNamespace(
         place=place,
         images=place(images),
+        bitmaps=place(np.asfortranarray(images.transpose(1, 2, 0).astype(np.uint8))),
         masks=masks,
         runs=masks._arrays,
         polygons=where,
@@ -133,6 +142,7 @@ WORKS: dict[str, Call] = {
     "features.deviation": lambda t: features.deviation(t.gray[0], 2),
     "features.gaussian": lambda t: features.gaussian(t.gray[0], 1),
     "evaluate.Evaluator": lambda t: evaluated(t),
+    "pycocotools.mask.encode": lambda t: mask.encode(t.bitmaps),
     "Masks": lambda t: Masks(*t.runs),
     "Masks.to": lambda t: t.masks.to("cpu").to_coco(),
     "Masks.device": lambda t: t.masks.device in ("cpu", "cuda"),
@@ -220,6 +230,12 @@ REFUSED: dict[str, Call] = {
         t.folder / "a.png", t.labels, densify.Legend({})
     ),
     "densify.write_probabilities": lambda t: densify.write_probabilities(t.folder / "a.npz", t.energies, [1]),
+    "pycocotools.mask.area": lambda t: mask.area(t.boxes),
+    "pycocotools.mask.decode": lambda t: mask.decode(t.boxes),
+    "pycocotools.mask.frPyObjects": lambda t: mask.frPyObjects(t.boxes, 9, 9),
+    "pycocotools.mask.iou": lambda t: mask.iou(t.boxes, t.boxes, [0, 0]),
+    "pycocotools.mask.merge": lambda t: mask.merge(t.boxes),
+    "pycocotools.mask.toBbox": lambda t: mask.toBbox(t.boxes),
     "show.overlay": lambda t: show.overlay(np.zeros((31, 33)), t.masks),
     "show.to_rgb8": lambda t: show.to_rgb8(t.photo),
     "studies.coast.relabel": lambda t: coast.relabel(t.photo, np.zeros((40, 48), np.uint8)),
@@ -314,7 +330,9 @@ def test_every_public_name_is_in_one_table():
         listed += [f"{where}.{name}".strip(".") for name in names.split()]
     there = [name for name in maskmill.__all__ if name not in PUBLIC]
     for name in PUBLIC:
-        there += [f"{name}.{member}" for member in importlib.import_module(f"maskmill.{name}").__all__]
+        module = importlib.import_module(f"maskmill.{name}")
+        members = getattr(module, "__all__", [key for key in vars(module) if not key.startswith("_")])
+        there += [f"{name}.{member}" for member in members]
     for name, kind in CLASSES.items():
         there += [f"{name}.{member}" for member in dir(kind) if not member.startswith("_")]
     assert sorted(listed) == sorted(there)
