@@ -29,6 +29,7 @@ HOT = {
     "hamming_greedy": {"find_near", "first_kernel", "settle_kernel"},
     "hashes": {"compare_pixels", "make_gray", "pack_bits"},
     "hashes_frequency": {"haar_forward", "medians", "transform_columns", "transform_rows"},
+    "hashes_pdq": {"filtered_kernel", "gathered_kernel"},
     "hashes_resample": {"pass_each", "pass_kernel"},
     "matching": {"matching_box_iou"},
     "overlap": {"pairs_kernel", "sweep_kernel"},
@@ -36,6 +37,7 @@ HOT = {
     "patches_stats": {"stats_of"},
     "patches_stitch": {"stitch_elements"},
     "patches_turn": {"turn_kernel"},
+    "polygons": {f"Rasterizer::{step}" for step in ("find_edges", "sort", "unite", "write", "write_lengths")},
     "rle_decode": {"line_kernel", "write_pixels", "write_quads"},
     "rle_encode": {
         "encode_rows",

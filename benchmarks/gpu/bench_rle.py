@@ -197,7 +197,7 @@ def runs_from_strings(gpu: Gpu, *size: int) -> Job:
     )
 
 
-@CASES.add("rle_from_labels", "1 of {:,} x {:,} int32, discs of 64", full=(16_384, 16_384), quick=(70, 70))
+@CASES.add("rle_from_labels", "1 of {:,} x {:,} int32, discs of 64", full=(8192, 8192), quick=(70, 70))
 def from_labels(gpu: Gpu, side: int, _: int) -> Job:
     host = instances(side)
     there = gpu.put(host)
@@ -211,7 +211,7 @@ def from_labels(gpu: Gpu, side: int, _: int) -> Job:
     )
 
 
-@CASES.add("rle_to_labels", "1 of {:,} x {:,} int32, discs of 64", full=(16_384, 16_384), quick=(70, 70))
+@CASES.add("rle_to_labels", "1 of {:,} x {:,} int32, discs of 64", full=(8192, 8192), quick=(70, 70))
 def to_labels(gpu: Gpu, side: int, _: int) -> Job:
     """Pixels of no mask are left as they are: neither read nor written."""
     masks, values = Masks.from_labels(instances(side))
