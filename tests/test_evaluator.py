@@ -147,6 +147,34 @@ def evaluated(iou_type: str, preds: Any, target: Any, **options: Any) -> dict[st
     return evaluator.compute().stats
 
 
+class Tensor:
+    """As much of torch's tensors as matters: with a gradient, or of bfloat16, they do not become arrays."""
+
+    def __init__(self, array: Any, dtype: str = "torch.bfloat16", gradient: bool = True) -> None:
+        self.array, self.dtype, self.gradient = np.asarray(array), dtype, gradient
+
+    def detach(self) -> Tensor:
+        return Tensor(self.array, self.dtype, gradient=False)
+
+    def float(self) -> Tensor:
+        return Tensor(self.array, "torch.float32", self.gradient)
+
+    def __array__(self, *arguments: Any, **options: Any) -> np.ndarray:
+        if self.gradient or self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.array.astype(np.float32)
+
+
+def test_tensors_as_models_give_them(rng):
+    preds, target = some_images(rng, 5)
+    expected = evaluated("bbox", preds, target)
+    tensors = [
+        {**image, "boxes": Tensor(image["boxes"]), "scores": Tensor(image["scores"], "torch.float32")}
+        for image in preds
+    ]
+    assert evaluated("bbox", tensors, target) == expected
+
+
 def test_parts_of_processes(rng):
     preds, target = some_images(rng, 9)
     whole, first, second = (Evaluator(classes=dict.fromkeys(range(3, 9), "grain")) for _ in range(3))

@@ -168,9 +168,9 @@ class Evaluator:
         missing = [key for key in (shape, *keys) if key not in image and key not in ("iscrowd", "area")]
         if missing:
             raise ValueError(f"must have {', '.join(map(repr, missing))}, but has only {list(image)}")
-        taken = {key: image[key] for key in keys if image.get(key) is not None}
+        taken = {key: _numbers(image[key]) for key in keys if image.get(key) is not None}
         if shape == "boxes":
-            return {"boxes": image["boxes"], **taken}
+            return {"boxes": _numbers(image["boxes"]), **taken}
         masks = _masks_of(image["masks"])
         return {"counts": masks.counts, "offsets": masks.offsets, "sizes": masks.sizes, **taken}
 
@@ -285,6 +285,14 @@ def _told(where: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise type(error)(f"{where}: {error}") from None
+
+
+def _numbers(value: Any) -> Any:
+    """A tensor of torch without its gradient, and what is bfloat16 as float32, which holds the same numbers."""
+    if not hasattr(value, "detach"):
+        return value
+    value = value.detach()
+    return value.float() if str(value.dtype) == "torch.bfloat16" else value
 
 
 def _masks_of(masks: Any) -> Masks:
