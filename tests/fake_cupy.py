@@ -64,10 +64,12 @@ class ndarray:  # as CuPy calls it
         return len(self._array)
 
     def __bool__(self) -> bool:
+        assert not capturing
         return bool(self._array)
 
     def get(self) -> np.ndarray:
         global transfers
+        assert not capturing
         transfers += 1
         return self._array.copy()
 

@@ -99,7 +99,7 @@ def to_host_together(values: Sequence[Any]) -> list[NDArray[Any]]:
     if there:
         cp = cupy()
         parts = [cp.ascontiguousarray(found[i]).reshape(-1).view(np.uint8) for i in there]
-        octets = cp.concatenate(parts).get()
+        octets = to_host(cp.concatenate(parts))
         ends = list(accumulate((part.size for part in parts), initial=0))
         for i, first, last in zip(there, ends, ends[1:], strict=False):
             # A copy: aligned, and the memory of the others is not kept.
