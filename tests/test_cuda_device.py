@@ -32,6 +32,7 @@ FREE: dict[str, Call] = {
     "features.bank": lambda a: features.bank(a.image, [0.7, 3.5]),
     "hashes.dhash": lambda a: hashes.dhash(a.batch),
     "hashes.phash": lambda a: hashes.phash(a.batch),
+    "hashes.pdq": lambda a: hashes.pdq(a.batch),
     "hashes.planes": lambda a: hashes.planes(a.volume, 0, TILES, SLICES),
     "hamming.nearest": lambda a: hamming.nearest(a.codes, a.codes[:9]),
 }
@@ -330,10 +331,10 @@ def test_arrays_of_others(cupy, rng, wrap):
 @on_gpu
 def test_the_stream_of_others_is_waited_for(cupy, rng):
     host = inputs(rng)
-    stream, images = cupy.cuda.Stream(non_blocking=True), cupy.zeros(host.images.shape, cupy.uint8)
+    stream, images = cupy.cuda.Stream(non_blocking=True), cupy.zeros(host.images.shape, np.uint8)
     there = cupy.asarray(host.images)
     cupy.cuda.Device().synchronize()
-    spin, gate = cupy.RawKernel(SPIN, "spin"), cupy.zeros(1, cupy.int32)
+    spin, gate = cupy.RawKernel(SPIN, "spin"), cupy.zeros(1, np.int32)
     with stream:
         spin((1,), (1,), (gate, np.int64(10**8)))
         images[...] = there

@@ -166,7 +166,7 @@ def huge(cupy: Any, shape: tuple[int, ...]) -> Any:
     """More than 2^31 bytes, which repeat after 251 in each row, from another one on."""
     if cupy.cuda.runtime.memGetInfo()[0] < 24 << 30:
         pytest.skip("less than 24 GB of the GPU's memory are free")
-    out = cupy.empty(shape, cupy.uint8)
+    out = cupy.empty(shape, np.uint8)
     rows = out.reshape(-1, shape[-1])
     step = 1 << 16
     for first in range(0, len(rows), step):
@@ -207,7 +207,7 @@ def test_patches_and_hashes_beyond_2_to_the_31(cupy):
         first, end = box[0], min(box[1], len(volume))
         near = patches.extract(volume[first:end].get(), [[0, box[1] - first, *box[2:]]])
         np.testing.assert_array_equal(found.get(), near[0])
-    out = cupy.empty((1, len(volume), 28, 224), cupy.uint8)
+    out = cupy.empty((1, len(volume), 28, 224), np.uint8)
     patches.planes(volume, 0, [[0, 28, 0, 224]], list(range(len(volume))), out=out)
     for first in range(0, len(volume), 10000):
         assert bool((out[0, first : first + 10000] == volume[first : first + 10000]).all())
