@@ -48,7 +48,7 @@ HOT = {
         "line_of_values_kernel",
         "runs_of_words",
     },
-    "rle_labels": {"rle_to_labels", "stretches_of", "write_labels"},
+    "rle_labels": {"rle_to_labels", "rows_kernel", "stretches_of", "write_labels"},
     "rle_string": {"rle_from_string", "rle_to_string"},
 }
 """Where the time of big inputs is spent: functions, or kernels, by the file that they are in."""

@@ -174,3 +174,14 @@ def test_strings_of_masks_are_lean(rng: np.random.Generator) -> None:
         assert _cuda_emulated.waits() - before == 2
         assert len(taken) <= 9
     assert found == Masks.encode(images.get()).to_coco()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (31, 33), (33, 64), (65, 97), (1, 1023)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_labels_by_rows_and_columns(cupy: Any, rng: np.random.Generator, shape: tuple, dtype: Any) -> None:
+    masks = Masks.encode(random_masks(rng, 4, *shape))
+    for order in ("C", "F"):
+        out = rng.integers(0, 99, shape).astype(dtype, order=order)
+        there = cupy.asarray(out)
+        masks.to("cuda").labels([7, 1, 5, 3], there)
+        np.testing.assert_array_equal(there.get(), masks.labels([7, 1, 5, 3], out))
