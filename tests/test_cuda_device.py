@@ -363,10 +363,9 @@ def test_tensors_of_torch(cupy, rng, dtype):
     rle.decode(counts, offsets, sizes, out=out)
     torch.cuda.synchronize()
     np.testing.assert_array_equal(out.cpu().numpy(), host.images)
-    with pytest.raises(RuntimeError, match="grad"):
-        features.bank(images[0].float().requires_grad_(), [1])
-    with pytest.raises((TypeError, NotImplementedError, BufferError)):
-        features.bank(images[0].bfloat16(), [1])
+    for wrong in (images[0].float().requires_grad_(), images[0].bfloat16()):
+        with pytest.raises(TypeError, match="CuPy cannot take this Tensor of torch"):
+            features.bank(wrong, [1])
 
 
 @on_gpu
