@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("steady", derandomize="MASKMILL_RANDOM" not in os.environ)
 hypothesis.settings.load_profile("steady")
 
-BACKENDS = ("cpp", "numba", "cuda-emulated")
+
+def there_is_a_gpu() -> bool:
+    """Asked without CuPy."""
+    try:
+        from maskmill import _cuda
+    except ImportError:
+        return False
+    return _cuda.device_count() > 0
+
+
+BACKENDS = ("cpp", "numba", "cuda-emulated", *(["cuda-device"] if there_is_a_gpu() else []))
 
 
 def pytest_collection_finish() -> None:
@@ -43,11 +54,69 @@ class Emulated:
         return getattr(module, name)
 
 
+class OnDevice:
+    """The kernels on a GPU, called with NumPy's arrays as the others are: what goes there comes back."""
+
+    def __init__(self, module: Any, cupy: Any) -> None:
+        self._module, self._cupy = module, cupy
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("_", "hypothesis")) or name.endswith("_example"):
+            raise AttributeError(name)
+        if not hasattr(self._module, name):
+            pytest.skip(f"{name} has no twin on the GPU")
+        function = getattr(self._module, name)
+        # Arguments of any type are those on the GPU, but for pixels of a bank, which may be None; others are said to be
+        # NumPy's arrays.
+        wanted = re.findall(r"(\w+): ([\w.]+)", function.__doc__.partition("\n")[0])
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            named = [*zip((key for key, _ in wanted), arguments, strict=False), *options.items()]
+            given = {
+                key: self._there(value) if (key, "object") in wanted and key != "at" else value
+                for key, value in named
+            }
+            out = dict(named).get("out")
+            if isinstance(out, np.ndarray) and not out.flags.writeable:
+                pytest.skip("arrays on a GPU can be written")
+            found = function(**given)
+            if out is not None:
+                out[...] = given["out"].get()
+            return self._here(found)
+
+        return call
+
+    def _there(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._there(item) for item in value]
+        if not isinstance(value, np.ndarray):
+            return value
+        if not value.dtype.isnative or value.dtype.kind not in "biufc":
+            pytest.skip(f"CuPy has no arrays of {value.dtype}")
+        if value.flags.forc:
+            return self._cupy.asarray(value)
+        return self._cupy.asarray(value.repeat(2, -1))[..., ::2]  # apart there, too
+
+    def _here(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(self._here, value))
+        return value.get() if isinstance(value, self._cupy.ndarray) else value
+
+
+def on_gpu(name: str) -> Any:
+    """The kernels of a GPU, emulated or not, or None if others are meant."""
+    if name == "cuda-emulated":
+        return Emulated()
+    if name == "cuda-device":
+        return OnDevice(_backend.kernels("cuda")._module, pytest.importorskip("cupy"))
+    return None
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every kernel test runs once per backend; all must give the same bits."""
-    if request.param == "cuda-emulated":
-        monkeypatch.setitem(_backend._loaded, request.param, Emulated())
+    if (module := on_gpu(request.param)) is not None:
+        monkeypatch.setitem(_backend._loaded, request.param, module)
         return str(request.param)
     reason = _backend.why_missing(request.param)
     if reason is not None:
@@ -57,21 +126,12 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(params=BACKENDS)
 def kernels(request: pytest.FixtureRequest):
-    if request.param == "cuda-emulated":
-        return Emulated()
+    if (module := on_gpu(request.param)) is not None:
+        return module
     reason = _backend.why_missing(request.param)
     if reason is not None:
         pytest.skip(reason)
     return _backend.kernels(request.param)
-
-
-def there_is_a_gpu() -> bool:
-    """Asked without CuPy."""
-    try:
-        from maskmill import _cuda
-    except ImportError:
-        return False
-    return _cuda.device_count() > 0
 
 
 @pytest.fixture(params=["emulated", "emulated-strict", "cuda"])
