@@ -78,7 +78,7 @@ maskmill::Ragged<char> rle_to_string(const Rles& masks, int64_t total, Queue& qu
     out.values.resize(static_cast<size_t>(known.total));
     out.offsets.append(reinterpret_cast<const int64_t*>(copy.data() + sizeof(known)), n + 1);
     const size_t arrived = std::min(out.values.size(), copy.size() - head);
-    std::memcpy(out.values.data(), copy.data() + head, arrived);
+    if (arrived > 0) std::memcpy(out.values.data(), copy.data() + head, arrived);
     if (arrived < out.values.size()) {
         copy_to_host(out.values.data() + arrived, chars + arrived, out.values.size() - arrived, queue);
     }
