@@ -42,7 +42,7 @@ enum class Way { gathered, filtered, filtered_wide };
 MASKMILL_HD bool is_tiny(const PdqImage& image) { return image.height < kPdqLeastSide || image.width < kPdqLeastSide; }
 
 Way way_of(const PdqImage& image, bool dihedral, size_t most_shared) {
-    const bool exact = image.is_gray && image.height <= kPdqExact && image.width <= kPdqExact;
+    const bool exact = image.is_gray() && image.height <= kPdqExact && image.width <= kPdqExact;
     // The reference filters such an image only where it also turns it.
     const bool copied = image.height == kPdqSide && image.width == kPdqSide && !dihedral;
     if (exact || copied || is_tiny(image)) return Way::gathered;
@@ -57,7 +57,7 @@ __device__ __forceinline__ void clear(const PdqCodes& to, int64_t place) {
 
 // Pixel (i, k) of an image of 64 x 64, or of a gray one of sides up to 256: see downsample_exactly.
 __device__ __forceinline__ float gathered_pixel(const PdqImage& image, PdqLuma luma, int i, int k) {
-    if (!image.is_gray) {
+    if (!image.is_gray()) {
         const uint8_t* const p = image.data + i * image.row + k * image.column;
         return pdq_luma(luma, p[0], p[image.channel], p[2 * image.channel]);
     }
@@ -205,7 +205,7 @@ PdqImage image_of(const Pixels& image, size_t place) {
             static_cast<int64_t>(place),
             static_cast<int32_t>(image.height),
             static_cast<int32_t>(image.width),
-            image.channels == 1};
+            image.channels};
 }
 
 size_t floats_of(const PdqImage& image, Way way) {

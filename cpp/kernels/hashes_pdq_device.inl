@@ -14,7 +14,9 @@ struct PdqImage {
     const uint8_t* data = nullptr;
     int64_t row = 0, column = 0, channel = 0, place = 0;
     int32_t height = 0, width = 0;
-    bool is_gray = true;
+    int64_t channels = 1;  // wide, so that no byte of a table is left unwritten
+
+    MASKMILL_HD bool is_gray() const { return channels == 1; }
 };
 
 // A table, or (table null) `first` and those that follow it, `step` bytes apart.

@@ -114,7 +114,7 @@ struct PdqReader {
         const int x = place.tile * kTile + lane, y = place.band * kTile + warp;
         const uint8_t *p = image.data + y * image.row + x * image.column, *q = p + image.channel;
         const int64_t step = kReaders * image.row;
-        const bool is_column = x < image.width, has_colors = is_column && !image.is_gray;
+        const bool is_column = x < image.width, has_colors = is_column && !image.is_gray();
         MASKMILL_UNROLL
         for (int k = 0; k < kRowsEach; ++k) {
             const bool is_row = y + k * kReaders < image.height;
@@ -139,7 +139,7 @@ struct PdqReader {
         for (int k = 0; k < kRowsEach; ++k) to[ring.capacity * kFloats + k * kReaders] = values[k];
     }
     __device__ __forceinline__ void put() {
-        if (image.is_gray) {
+        if (image.is_gray()) {
             put_as([](uint32_t r, uint32_t, uint32_t) { return static_cast<float>(r); });
         } else if (luma == PdqLuma::pdqhash) {
             put_as([](uint32_t r, uint32_t g, uint32_t b) { return pdq_luma(PdqLuma::pdqhash, r, g, b); });
