@@ -1,4 +1,6 @@
 // Both passes of a resizing; the floor and the design are told in hashes_device.inl.
+#include <cstring>
+
 #include "kernels/hashes_device.inl"
 
 namespace maskmill::cuda {
@@ -82,6 +84,39 @@ constexpr unsigned kMostWarps = 16;
 constexpr int kLoads = 4;  // lines whose words a thread asks for before it waits for the first
 constexpr size_t kShared = 44 << 10;
 
+MASKMILL_HD uint32_t word_at(const uint8_t* p) {
+#ifdef __CUDA_ARCH__
+    return *reinterpret_cast<const uint32_t*>(p);
+#else
+    uint32_t word;
+    std::memcpy(&word, p, sizeof word);
+    return word;
+#endif
+}
+
+// The words [first, end) of a line whose pixels lie side by side are an aligned word each, or parts of two; nothing
+// beyond the line is read.
+struct HashWords {
+    const uint8_t* aligned = nullptr;
+    int shift = 0, first = 0, end = 0;
+
+    HashWords() = default;
+    MASKMILL_HD HashWords(const uint8_t* line, int64_t step, int64_t inputs) {
+        shift = static_cast<int>(reinterpret_cast<uintptr_t>(line) & 3);
+        aligned = line - shift;
+        const auto whole = static_cast<int>(inputs / 4), last = shift == 0 ? whole : whole - 1;
+        if (step != 1 || last < 1) return;
+        first = shift == 0 ? 0 : 1;
+        end = last;
+    }
+    MASKMILL_HD void ask(int w, uint32_t& low, uint32_t& high) const {
+        const uint8_t* const p = aligned + 4 * w;
+        const bool is_there = w >= first && w < end;
+        low = is_there ? word_at(p) : 0;
+        high = is_there && shift != 0 ? word_at(p + 4) : 0;
+    }
+};
+
 // R lines for each lane. `across`: pixels of neighbouring lines lie side by side, not those of one.
 template <int R>
 __global__ void __launch_bounds__(512)
@@ -105,16 +140,31 @@ __global__ void __launch_bounds__(512)
         }
     } else {
         for (int l = warp; l < count; l += kLoads * warps) {
+            HashWords from[kLoads];
+            MASKMILL_UNROLL
+            for (int k = 0; k < kLoads; ++k) {
+                const int other = l + k * warps < count ? l + k * warps : l;
+                from[k] = HashWords(line[other].data, line[other].step, axis.inputs);
+            }
             for (int w = lane; w < words; w += 32) {
-                uint32_t loaded[kLoads];
+                uint32_t low[kLoads], high[kLoads];
+                MASKMILL_UNROLL
+                for (int k = 0; k < kLoads; ++k) from[k].ask(w, low[k], high[k]);
                 MASKMILL_UNROLL
                 for (int k = 0; k < kLoads; ++k) {
-                    const int other = l + k * warps < count ? l + k * warps : l;
-                    loaded[k] = four_pixels(line[other].data, line[other].step, axis.inputs, w);
+                    const uint64_t both = uint64_t{high[k]} << 32 | low[k];
+                    if (l + k * warps < count) {
+                        tile[(l + k * warps) * stride + w] = static_cast<uint32_t>(both >> (8 * from[k].shift));
+                    }
                 }
-                MASKMILL_UNROLL
-                for (int k = 0; k < kLoads; ++k) {
-                    if (l + k * warps < count) tile[(l + k * warps) * stride + w] = loaded[k];
+            }
+            __syncwarp();
+            for (int k = 0; k < kLoads && l + k * warps < count; ++k) {
+                const HashLine& own = line[l + k * warps];
+                const HashWords& asked = from[k];
+                for (int e = lane; e < words - (asked.end - asked.first); e += 32) {
+                    const int w = e < asked.first ? e : asked.end + e - asked.first;
+                    tile[(l + k * warps) * stride + w] = four_pixels(own.data, own.step, axis.inputs, w);
                 }
             }
         }
