@@ -303,6 +303,23 @@ def test_pdq_on_a_gpu(cupy, rng, size):
         assert_same(found, hashes.pdq(view(batch), quality=True), cupy)
 
 
+def test_turned_and_colored_hashes_on_a_gpu(cupy, rng):
+    for height, width in ((1, 1), (7, 31), (64, 33), (97, 1023)):
+        batch = np.stack([blocks(rng, height, width, 3), np.full((height, width, 3), 77, np.uint8)])
+        for view in (lambda a: a, lambda a: a[::-1, :, ::-1, 1], lambda a: a[..., ::-1]):
+            array, there = view(batch), view(cupy.asarray(batch))
+            for rule in ({}, {"hash_size": 11, "profile": "cem", "crop": 50}):
+                found = hashes.dhash_dihedral(there, **rule)
+                assert_same([found], [hashes.dhash_dihedral(array, **rule)], cupy)
+            for bits in (1, 3, 16):
+                assert_same([hashes.colorhash(there, bits)], [hashes.colorhash(array, bits)], cupy)
+    images = [rng.integers(0, 256, (*size, 3)[: 2 + k % 2], np.uint8) for k, size in enumerate(PDQ_SIZES)]
+    lists = [cupy.asarray(image) for image in images]
+    for make in (hashes.dhash_dihedral, hashes.colorhash):
+        assert_same([make(lists)], [make(images)], cupy)
+        assert len(make(there[:0])) == 0
+
+
 def test_pdq_of_a_list_on_a_gpu(cupy, rng):
     images = [rng.integers(0, 256, (*size, 3)[: 2 + k % 2], np.uint8) for k, size in enumerate(PDQ_SIZES)]
     there = [cupy.asarray(image) for image in images]

@@ -93,6 +93,40 @@ py::tuple pdq(const py::object& arrays, const std::string& luma, bool dihedral) 
     return py::make_tuple(memory.array(codes, shape), memory.array(quality, {n}));
 }
 
+py::object dihedral(const py::object& arrays, int64_t size, const std::string& profile, const std::string& regime,
+                    int64_t crop) {
+    const HashRule rule = dihedral_rule_of(size, profile, regime, crop);
+    const Images images(arrays);
+    Arrays memory;
+    const uint64_t* codes = launched_or_captured(memory, [&](Queue& queue) {
+        uint64_t* const out = queue.take<uint64_t>(images.n * 8 * rule.words());
+        if (images.is_list) {
+            hashes_dihedral(images.list, rule, out, queue);
+        } else {
+            hashes_dihedral(images.list[0], images.step, images.n, rule, out, queue);
+        }
+        return out;
+    });
+    return memory.array(codes, {static_cast<int64_t>(images.n), 8, static_cast<int64_t>(rule.words())});
+}
+
+py::object colorhash(const py::object& arrays, int bits) {
+    require(bits >= 1 && bits <= 16, "binbits must be within 1 and 16");
+    const Images images(arrays);
+    const int64_t words = (14 * bits + 63) / 64;
+    Arrays memory;
+    const uint64_t* codes = launched_or_captured(memory, [&](Queue& queue) {
+        uint64_t* const out = queue.take<uint64_t>(images.n * static_cast<size_t>(words));
+        if (images.is_list) {
+            hashes_colorhash(images.list, bits, out, queue);
+        } else {
+            hashes_colorhash(images.list[0], images.step, images.n, bits, out, queue);
+        }
+        return out;
+    });
+    return memory.array(codes, {static_cast<int64_t>(images.n), words});
+}
+
 py::object planes(const py::object& volume, int axis, const Array<int64_t>& tiles, const Array<int64_t>& slices,
                   const std::string& kind, int64_t size, const std::string& profile, const std::string& regime,
                   int64_t crop) {
@@ -121,6 +155,9 @@ py::object planes(const py::object& volume, int axis, const Array<int64_t>& tile
 void register_hashes(py::module_& m) {
     m.def("hashes_images", images, py::arg("images"), py::arg("kind"), py::arg("size"), py::arg("profile"),
           py::arg("regime"), py::arg("crop"));
+    m.def("hashes_dihedral", dihedral, py::arg("images"), py::arg("size"), py::arg("profile"), py::arg("regime"),
+          py::arg("crop"));
+    m.def("hashes_colorhash", colorhash, py::arg("images"), py::arg("binbits"));
     m.def("hashes_pdq", pdq, py::arg("images"), py::arg("luma"), py::arg("dihedral"));
     m.def("hashes_planes", planes, py::arg("volume"), py::arg("axis"), py::arg("tiles").noconvert(),
           py::arg("slices").noconvert(), py::arg("kind"), py::arg("size"), py::arg("profile"), py::arg("regime"),

@@ -33,6 +33,19 @@ inline HashRule rule_of(const std::string& kind, const std::string& profile, con
     return rule;
 }
 
+// Of dhashes of turned images.
+inline HashRule dihedral_rule_of(int64_t size, const std::string& profile, const std::string& regime, int64_t crop) {
+    require(size >= 2 && size <= 256, "hash_size must be within 2 and 256");
+    require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");
+    HashRule rule;
+    rule.profile =
+        named<HashProfile>(profile, "profile", {{"imagehash", HashProfile::imagehash}, {"cem", HashProfile::cem}});
+    rule.regime = regime_of(regime);
+    rule.size = size;
+    rule.crop = crop;
+    return rule;
+}
+
 inline void check_planes(const Voxels& voxels, int axis, const Array<int64_t>& tiles, const Array<int64_t>& slices) {
     require(axis >= 0 && axis <= 2, "axis must be 0, 1 or 2");
     require(tiles.ndim() == 2 && tiles.shape(1) == 4, "tiles must have shape (T, 4)");

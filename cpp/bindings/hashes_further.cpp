@@ -1,4 +1,5 @@
 // The hashes that are no size * size bits of one small picture.
+#include "bindings/hash_rules.hpp"
 #include "bindings/images.hpp"
 #include "bindings/register.hpp"
 #include "kernels/hashes.hpp"
@@ -23,14 +24,7 @@ py::tuple pdq(const py::object& arrays, const std::string& luma, bool dihedral) 
 
 Array<uint64_t> dihedral(const py::object& arrays, int64_t size, const std::string& profile, const std::string& regime,
                          int64_t crop) {
-    check_size(size);
-    require(crop >= 1 && crop <= 1 << 16, "crop must be within 1 and 65536");
-    HashRule rule;
-    rule.profile =
-        named<HashProfile>(profile, "profile", {{"imagehash", HashProfile::imagehash}, {"cem", HashProfile::cem}});
-    rule.regime = regime_of(regime);
-    rule.size = size;
-    rule.crop = crop;
+    const HashRule rule = dihedral_rule_of(size, profile, regime, crop);
     const std::vector<Pixels> list = views(arrays);
     Array<uint64_t> codes({list.size(), size_t{8}, rule.words()});
     uint64_t* out = codes.mutable_data();

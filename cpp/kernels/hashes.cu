@@ -11,18 +11,6 @@ namespace {
 
 constexpr size_t kMemory = size_t{256} << 20;  // bytes for what is between the steps of a chunk
 
-// Gray pictures (n, height, width).
-void make_gray(const HashSource& images, int64_t n, uint8_t* out, Queue& queue) {
-    const HashSource from = images;
-    for_each(queue, static_cast<size_t>(n * images.height * images.width), [=] __device__(size_t k) {
-        const int64_t e = static_cast<int64_t>(k), line = e / from.width, i = line / from.height;
-        const HashItem item = from.at(i);
-        const uint8_t* const p =
-            item.data + (line - i * from.height) * item.row + (e - line * from.width) * item.column;
-        out[k] = gray_of(p[0], p[item.channel], p[2 * item.channel]);
-    });
-}
-
 // The grids (n, side, side) of profile opencv.
 void make_opencv_grids(const HashSource& images, int64_t n, int64_t side, const LinearTap* taps, uint8_t* out,
                        Queue& queue) {
@@ -177,44 +165,27 @@ void Group::make_grids(const HashSource& images, int64_t n, Queue& queue) {
     (*resize_)(from, n, between_, grids_, queue);
 }
 
-HashItem item_of(const Pixels& image, int64_t place) {
-    return {image.data, image.row, image.column, image.channel, place};
-}
-
-HashSource source_of(const Pixels& image) {
-    HashSource source;
-    source.first = item_of(image, 0);
-    source.height = image.height;
-    source.width = image.width;
-    source.channels = image.channels;
-    return source;
-}
-
 }  // namespace
+
+void make_gray(const HashSource& images, int64_t n, uint8_t* out, Queue& queue) {
+    const HashSource from = images;
+    for_each(queue, static_cast<size_t>(n * images.height * images.width), [=] __device__(size_t k) {
+        const int64_t e = static_cast<int64_t>(k), line = e / from.width, i = line / from.height;
+        const HashItem item = from.at(i);
+        const uint8_t* const p =
+            item.data + (line - i * from.height) * item.row + (e - line * from.width) * item.column;
+        out[k] = gray_of(p[0], p[item.channel], p[2 * item.channel]);
+    });
+}
 
 void hashes_images(const Pixels& first, ptrdiff_t step, size_t n, const HashRule& rule, uint64_t* codes, Queue& queue) {
     if (n == 0) return;
-    HashSource source = source_of(first);
-    source.step = step;
-    Group(rule, source, queue).run(static_cast<int64_t>(n), codes, queue);
+    Group(rule, source_of(first, step), queue).run(static_cast<int64_t>(n), codes, queue);
 }
 
 void hashes_images(std::span<const Pixels> images, const HashRule& rule, uint64_t* codes, Queue& queue) {
-    std::map<std::pair<ImageSize, int>, std::vector<HashItem>> groups;
-    for (size_t i = 0; i < images.size(); ++i) {
-        const Pixels& image = images[i];
-        const std::pair key(ImageSize{image.height, image.width}, image.channels == 1 ? 1 : 3);
-        groups[key].push_back(item_of(image, static_cast<int64_t>(i)));
-    }
-    for (const auto& [key, items] : groups) {
-        HashSource source;
-        source.first = items[0];
-        source.table = sent(items.data(), items.size(), queue);
-        source.height = key.first.height;
-        source.width = key.first.width;
-        source.channels = key.second;
-        Group(rule, source, queue).run(static_cast<int64_t>(items.size()), codes, queue);
-    }
+    each_size(images, queue,
+              [&](const HashSource& source, int64_t n) { Group(rule, source, queue).run(n, codes, queue); });
 }
 
 // Tiles of one size together. Where slices lie nearer in memory than columns, each byte of a sector belongs to another

@@ -177,6 +177,12 @@ void hashes_pdq(const Pixels& first, ptrdiff_t step, size_t n, PdqLuma luma, boo
 void hashes_pdq(std::span<const Pixels> images, PdqLuma luma, bool dihedral, uint64_t* codes, uint8_t* quality,
                 Queue& queue);
 
+void hashes_dihedral(const Pixels& first, ptrdiff_t step, size_t n, const HashRule& rule, uint64_t* codes,
+                     Queue& queue);
+void hashes_dihedral(std::span<const Pixels> images, const HashRule& rule, uint64_t* codes, Queue& queue);
+void hashes_colorhash(const Pixels& first, ptrdiff_t step, size_t n, int bits, uint64_t* codes, Queue& queue);
+void hashes_colorhash(std::span<const Pixels> images, int bits, uint64_t* codes, Queue& queue);
+
 }  // namespace cuda
 
 }  // namespace maskmill

@@ -16,6 +16,10 @@
 //           Weights, as everything else that depends on sizes alone, are made on the host.
 #pragma once
 
+#include <map>
+#include <utility>
+#include <vector>
+
 #include "kernels/hashes_dct.inl"
 #include "support/cuda.cuh"
 
@@ -139,6 +143,44 @@ const T* sent(const T* values, size_t n, Queue& queue) {
     if (n > 0) copy_to_device(out, values, n * sizeof(T), queue);
     return out;
 }
+
+inline HashItem item_of(const Pixels& image, int64_t place) {
+    return {image.data, image.row, image.column, image.channel, place};
+}
+
+// An image and those that follow it.
+inline HashSource source_of(const Pixels& first, ptrdiff_t step) {
+    HashSource source;
+    source.first = item_of(first, 0);
+    source.step = step;
+    source.height = first.height;
+    source.width = first.width;
+    source.channels = first.channels;
+    return source;
+}
+
+// run(images of one size, how many) for each size.
+template <class Run>
+void each_size(std::span<const Pixels> images, Queue& queue, Run&& run) {
+    std::map<std::pair<ImageSize, int>, std::vector<HashItem>> groups;
+    for (size_t i = 0; i < images.size(); ++i) {
+        const Pixels& image = images[i];
+        const std::pair key(ImageSize{image.height, image.width}, image.channels == 1 ? 1 : 3);
+        groups[key].push_back(item_of(image, static_cast<int64_t>(i)));
+    }
+    for (const auto& [key, items] : groups) {
+        HashSource source;
+        source.first = items[0];
+        source.table = sent(items.data(), items.size(), queue);
+        source.height = key.first.height;
+        source.width = key.first.width;
+        source.channels = key.second;
+        run(source, static_cast<int64_t>(items.size()));
+    }
+}
+
+// Gray pictures (n, height, width).
+void make_gray(const HashSource& images, int64_t n, uint8_t* out, Queue& queue);
 
 // Both passes, for images of one size.
 class HashResize {

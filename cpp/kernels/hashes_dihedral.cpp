@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "kernels/hashes.hpp"
+#include "kernels/hashes_dihedral.inl"
 #include "support/parallel.hpp"
 
 namespace maskmill {
@@ -67,21 +68,12 @@ void hashes_dihedral(std::span<const Pixels> images, const HashRule& rule, uint6
         for (size_t i = begin; i < end; ++i) {
             if (!grids || !grids->is_for(images[i])) grids.emplace(rule, images[i].height, images[i].width);
             (*grids)(images[i], memory, wide.data(), high.data());
-            // Corners of both: a turned picture starts at one of them.
-            const uint8_t *a = wide.data(), *b = high.data();
-            const int64_t down = (n - 1) * (n + 1), right = n, below = n * n, beside = n - 1;
             uint64_t* code = codes + i * 8 * words;
-            const auto put = [&](int k, const uint8_t* first, ptrdiff_t step_down, ptrdiff_t step_right) {
-                differences(first, step_down, step_right, n, words, code + static_cast<size_t>(k) * words);
-            };
-            put(0, a, n + 1, 1);
-            put(1, b + beside, -1, n);
-            put(2, a + down + right, -(n + 1), -1);
-            put(3, b + below, 1, -n);
-            put(4, a + down, -(n + 1), 1);
-            put(5, a + right, n + 1, -1);
-            put(6, b, 1, n);
-            put(7, b + below + beside, -1, -n);
+            for (int k = 0; k < 8; ++k, code += words) {
+                const DihedralPath path = dihedral_path(k, n);
+                const uint8_t* picture = path.high ? high.data() : wide.data();
+                differences(picture + path.first, path.down, path.right, n, words, code);
+            }
         }
     });
 }
