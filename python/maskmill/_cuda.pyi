@@ -11,6 +11,7 @@ from maskmill._core import (
     hamming_pairs as hamming_pairs,
     hamming_self_pairs as hamming_self_pairs,
     hashes_images as hashes_images,
+    hashes_pdq as hashes_pdq,
     hashes_planes as hashes_planes,
     matching_box_iou as matching_box_iou,
     overlap_intersection as overlap_intersection,
