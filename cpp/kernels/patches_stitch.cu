@@ -4,9 +4,9 @@
 // of cell and box; sorted, they tell for each cell its boxes in their order. A thread makes four elements, one below the
 // other, with the same operations as the host: what a box and its windows are is read once for the four, whose loads are
 // under way together. Reads are of neighbouring elements of one patch for neighbouring threads: one read of all patches
-// and one write. An element takes about 110 instructions for each patch that covers it, among them a division in double,
-// and 90 besides for four: 18 ms a GB of bytes that four patches cover (132 SMs, 4 a clock, 1.7 GHz), where memory alone
-// takes 1.2. 100 registers, no spills. Bits of NaN's payload are the GPU's own.
+// and one write. An element takes about 75 instructions for each patch that covers it, among them a division in double, and
+// 90 besides for four: 12 ms a GB of bytes that four patches cover (132 SMs, 4 a clock, 1.7 GHz), where memory alone takes
+// 1.2. 78 to 82 registers, no spills. Bits of NaN's payload are the GPU's own.
 #include "kernels/patches_device.inl"
 #include "support/cuda_sort.cuh"
 
@@ -61,25 +61,43 @@ MASKMILL_HD size_t first_from(const uint64_t* keys, size_t n, uint64_t least) {
     return first;
 }
 
+// A patch and what it weighs along each axis; without a window, 1.
+struct Placed {
+    int64_t low[3], size[3];
+    int64_t start;  // cells before it
+    const double* windows[3];
+};
+
+// Of boxes and windows that are on the device.
+const Placed* placed_of(const PatchBoxes& boxes, const PatchWindows& windows, Queue& queue) {
+    int64_t* const starts = queue.take<int64_t>(boxes.n + 1);
+    const PatchBoxes b = boxes;
+    const PatchWindows w = windows;
+    scan(queue, b.n, starts, [=] __device__(size_t i) { return box_at(b, i).elements(); });
+    Placed* const out = queue.take<Placed>(b.n);
+    for_each(queue, b.n, [=] __device__(size_t i) {
+        const PatchBox box = box_at(b, i);
+        const int first = 3 - b.axes;
+        for (int k = 0; k < 3; ++k) {
+            const size_t at = i * static_cast<size_t>(b.axes) + static_cast<size_t>(k - first);
+            out[i].low[k] = box.low[k];
+            out[i].size[k] = box.size(k);
+            out[i].windows[k] = k < first ? nullptr : w.values + w.starts[at];
+        }
+        out[i].start = starts[i];
+    });
+    return out;
+}
+
 struct Stitch {
     const uint8_t* patches;
-    PatchBoxes boxes;
-    const int64_t* starts;  // cells before each patch
-    PatchWindows windows;
+    const Placed* placed;
     PatchBlend blend;
     Cells cells;
     int64_t channels;
     const uint64_t* keys;
     const int64_t* ends;  // keys of the cells before each
     uint8_t* out;
-
-    // Weight of a box at k elements from its beginning along an axis.
-    MASKMILL_HD double weight(size_t i, int axis, int64_t k) const {
-        const int first = 3 - boxes.axes;
-        if (axis < first) return 1;
-        return windows
-            .values[windows.starts[i * static_cast<size_t>(boxes.axes) + static_cast<size_t>(axis - first)] + k];
-    }
 };
 
 // Elements of kRows rows, one below the other, that a thread makes: all lie in one cell.
@@ -89,24 +107,30 @@ static_assert(kCellRows % kRows == 0);
 // Adds what box i says of elements (z, y), (z, y + 1) ... of column x.
 template <class T>
 MASKMILL_HD void add_box(const Stitch& s, size_t i, int64_t z, int64_t y, int64_t x, int64_t c, PatchMix* mixes) {
-    const PatchBox box = box_at(s.boxes, i);
-    const int64_t dz = z - box.low[0], dy = y - box.low[1], dx = x - box.low[2], h = box.size(1), w = box.size(2);
-    if (dz < 0 || dx < 0 || dz >= box.size(0) || dx >= w || dy <= -kRows || dy >= h) return;
-    const int64_t element = (s.starts[i] + (dz * h + dy) * w + dx) * s.channels + c;
-    const uint8_t* p = s.patches + element * static_cast<int64_t>(sizeof(T));
-    const int64_t step = w * s.channels * static_cast<int64_t>(sizeof(T));
-    const double deep = s.weight(i, 0, dz), across = s.weight(i, 2, dx);
-    double values[kRows], weights[kRows];
+    const Placed& patch = s.placed[i];
+    const int64_t dz = z - patch.low[0], dy = y - patch.low[1], dx = x - patch.low[2];
+    const int64_t h = patch.size[1], w = patch.size[2];
+    if (dz < 0 || dx < 0 || dz >= patch.size[0] || dx >= w || dy <= -kRows || dy >= h) return;
+    const int64_t element = (patch.start + (dz * h + dy) * w + dx) * s.channels + c;
+    const T* const p = reinterpret_cast<const T*>(s.patches) + element;
+    const int64_t step = w * s.channels;
+    const double deep = patch.windows[0] == nullptr ? 1 : patch.windows[0][dz], across = patch.windows[2][dx];
+    const double* const down = patch.windows[1] + dy;
+    const int first = dy < 0 ? static_cast<int>(-dy) : 0, end = h - dy < kRows ? static_cast<int>(h - dy) : kRows;
+    T values[kRows];
+    double weights[kRows];
+    // All loads are begun before one is waited for.
     MASKMILL_UNROLL
-    for (int r = 0; r < kRows; ++r, p += step) {
-        // The nearest row, where the box has none, so that all loads can be begun at once.
-        const int64_t row = dy + r < 0 ? 0 : dy + r < h ? dy + r : h - 1;
-        values[r] = static_cast<double>(load_as<T>(p + (row - dy - r) * step));
-        weights[r] = deep * s.weight(i, 1, row) * across;
+    for (int r = 0; r < kRows; ++r) {
+        const bool inside = r >= first && r < end;
+        values[r] = inside ? p[r * step] : T{};
+        weights[r] = inside ? down[r] : 0;
     }
     MASKMILL_UNROLL
     for (int r = 0; r < kRows; ++r) {
-        if (dy + r >= 0 && dy + r < h) mixes[r].add(values[r], weights[r], s.blend);
+        if (r >= first && r < end) {
+            mixes[r].add(static_cast<double>(values[r]), deep * weights[r] * across, s.blend);
+        }
     }
 }
 
@@ -173,14 +197,12 @@ void patches_stitch(const uint8_t* patches, PatchType type, const PatchBoxes& bo
     const size_t axes = static_cast<size_t>(boxes.axes);
     const PatchBoxes there{sent(boxes.values, boxes.n * 2 * axes, queue), boxes.n, boxes.axes};
     const PatchWindows weights{sent(windows.values, n_weights, queue), sent(windows.starts, boxes.n * axes, queue)};
-    int64_t* const starts = queue.take<int64_t>(boxes.n + 1);
-    scan(queue, boxes.n, starts, [=] __device__(size_t i) { return box_at(there, i).elements(); });
     const uint64_t* const keys = keys_of(there, cells, total, queue);
     int64_t* const ends = queue.take<int64_t>(static_cast<size_t>(n_cells) + 1);
     for_each(queue, static_cast<size_t>(n_cells) + 1, [=] __device__(size_t cell) {
         ends[cell] = static_cast<int64_t>(first_from(keys, total, uint64_t{cell} << kBoxBits));
     });
-    const Stitch stitch{patches, there, starts, weights, blend, cells, shape[3], keys, ends, out};
+    const Stitch stitch{patches, placed_of(there, weights, queue), blend, cells, shape[3], keys, ends, out};
     switch (type) {
         case PatchType::u8: return stitch_elements<uint8_t>(stitch, queue);
         case PatchType::i8: return stitch_elements<int8_t>(stitch, queue);
