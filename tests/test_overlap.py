@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco
 
-from conftest import ODD_SIZES, random_masks
+from conftest import ODD_SIZES, Emulated, random_masks
 from reference import (
     Image,
     far_mask,
@@ -184,7 +184,8 @@ def kept(images: list[Image], threshold: float) -> list[bool]:
 def test_nms(kernels: Any, rng: np.random.Generator, size: tuple[int, int]) -> None:
     images = some_of_one_size(rng, 20, size) * 2
     masks = masks_of(images)
-    for threshold in (-1.0, 0.0, 0.05, 0.3, 0.5, 1.0, np.nan):
+    thresholds = (-1.0, 0.0, 0.05, 0.3, 0.5, 1.0, np.nan)
+    for threshold in thresholds[::3] if isinstance(kernels, Emulated) else thresholds:
         expected = kept(images, threshold)
         for ours in (masks, with_zero_runs(masks, rng)):
             keep = kernels.overlap_nms(*ours, threshold)
