@@ -47,10 +47,10 @@ void hash_turns(const HashRule& rule, const HashSource& images, int64_t n, uint6
     const auto grid = static_cast<size_t>(rule.size * (rule.size + 1));
     const size_t each = gray_bytes + crop_bytes + between_bytes + 2 * grid;
     const size_t chunk = std::min(static_cast<size_t>(n), kMemory / each + 1);
-    uint8_t *const gray = queue.take<uint8_t>(chunk * gray_bytes), *const cropped =
-                                                                       queue.take<uint8_t>(chunk * crop_bytes);
-    uint8_t *const between = queue.take<uint8_t>(chunk * between_bytes), *const wide =
-                                                                             queue.take<uint8_t>(chunk * grid);
+    uint8_t* const gray = queue.take<uint8_t>(chunk * gray_bytes);
+    uint8_t* const cropped = queue.take<uint8_t>(chunk * crop_bytes);
+    uint8_t* const between = queue.take<uint8_t>(chunk * between_bytes);
+    uint8_t* const wide = queue.take<uint8_t>(chunk * grid);
     uint8_t* const high = queue.take<uint8_t>(chunk * grid);
     for (int64_t begin = 0; begin < n; begin += static_cast<int64_t>(chunk)) {
         const int64_t some = std::min(n - begin, static_cast<int64_t>(chunk));

@@ -86,7 +86,7 @@ constexpr size_t kShared = 44 << 10;
 
 MASKMILL_HD uint32_t word_at(const uint8_t* p) {
 #ifdef __CUDA_ARCH__
-    return *reinterpret_cast<const uint32_t*>(p);
+    return __ldg(reinterpret_cast<const uint32_t*>(p));
 #else
     uint32_t word;
     std::memcpy(&word, p, sizeof word);
@@ -109,6 +109,7 @@ struct HashWords {
         first = shift == 0 ? 0 : 1;
         end = last;
     }
+    MASKMILL_HD bool is_aligned() const { return shift == 0 && end > 0; }
     MASKMILL_HD void ask(int w, uint32_t& low, uint32_t& high) const {
         const uint8_t* const p = aligned + 4 * w;
         const bool is_there = w >= first && w < end;
@@ -141,20 +142,33 @@ __global__ void __launch_bounds__(512)
     } else {
         for (int l = warp; l < count; l += kLoads * warps) {
             HashWords from[kLoads];
+            int to[kLoads];
+            bool is_aligned = true;
             MASKMILL_UNROLL
             for (int k = 0; k < kLoads; ++k) {
+                // Beyond the last line, the first of these once more.
                 const int other = l + k * warps < count ? l + k * warps : l;
                 from[k] = HashWords(line[other].data, line[other].step, axis.inputs);
+                to[k] = other * stride;
+                is_aligned = is_aligned && from[k].is_aligned();
             }
-            for (int w = lane; w < words; w += 32) {
-                uint32_t low[kLoads], high[kLoads];
-                MASKMILL_UNROLL
-                for (int k = 0; k < kLoads; ++k) from[k].ask(w, low[k], high[k]);
-                MASKMILL_UNROLL
-                for (int k = 0; k < kLoads; ++k) {
-                    const uint64_t both = uint64_t{high[k]} << 32 | low[k];
-                    if (l + k * warps < count) {
-                        tile[(l + k * warps) * stride + w] = static_cast<uint32_t>(both >> (8 * from[k].shift));
+            if (is_aligned) {
+                for (int w = lane; w < from[0].end; w += 32) {
+                    uint32_t loaded[kLoads];
+                    MASKMILL_UNROLL
+                    for (int k = 0; k < kLoads; ++k) loaded[k] = word_at(from[k].aligned + 4 * w);
+                    MASKMILL_UNROLL
+                    for (int k = 0; k < kLoads; ++k) tile[to[k] + w] = loaded[k];
+                }
+            } else {
+                for (int w = lane; w < words; w += 32) {
+                    uint32_t low[kLoads], high[kLoads];
+                    MASKMILL_UNROLL
+                    for (int k = 0; k < kLoads; ++k) from[k].ask(w, low[k], high[k]);
+                    MASKMILL_UNROLL
+                    for (int k = 0; k < kLoads; ++k) {
+                        const uint64_t both = uint64_t{high[k]} << 32 | low[k];
+                        tile[to[k] + w] = static_cast<uint32_t>(both >> (8 * from[k].shift));
                     }
                 }
             }
