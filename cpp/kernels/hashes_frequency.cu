@@ -33,14 +33,14 @@ void transform_columns(const DctPlan& plan, const uint8_t* grids, int64_t n, dou
 void transform_rows(const DctPlan& plan, const uint8_t* grids, const double* values, int64_t n, int64_t size,
                     int64_t skip, double* memory, double* blocks, Queue& queue) {
     const int64_t side = plan.length, all = n * size;
+    for_each(queue, static_cast<size_t>(all * side), [=] __device__(size_t k) {
+        const int64_t e = static_cast<int64_t>(k), x = e / all, line = e - x * all, i = line / size,
+                      y = line - i * size;
+        memory[e] = values == nullptr ? grids[(i * side + y) * side + x] : values[(y * n + i) * side + x];
+    });
     const DctPlan dct_plan = plan;
-    for_each(queue, static_cast<size_t>(all), [=] __device__(size_t k) {
-        const int64_t line = static_cast<int64_t>(k), i = line / size, y = line - i * size;
-        const ApartLine to{memory + line, all}, other{memory + side * all + line, all};
-        for (int64_t x = 0; x < side; ++x) {
-            to[x] = values == nullptr ? grids[(i * side + y) * side + x] : values[(y * n + i) * side + x];
-        }
-        dct(dct_plan, to, other);
+    for_each(queue, static_cast<size_t>(all), [=] __device__(size_t line) {
+        dct(dct_plan, ApartLine{memory + line, all}, ApartLine{memory + side * all + line, all});
     });
     for_each(queue, static_cast<size_t>(all * size), [=] __device__(size_t k) {
         const int64_t e = static_cast<int64_t>(k), line = e / size, x = e - line * size;
