@@ -4,12 +4,19 @@ Arrays are CuPy's, on its current device, and so are results; sizes of masks (`s
 on the host, as there. Work is queued on CuPy's current stream.
 """
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from maskmill._core import (
     features_bank as features_bank,
     hamming_greedy as hamming_greedy,
     hamming_nearest as hamming_nearest,
     hamming_pairs as hamming_pairs,
     hamming_self_pairs as hamming_self_pairs,
+    hashes_colorhash as hashes_colorhash,
+    hashes_dihedral as hashes_dihedral,
     hashes_images as hashes_images,
     hashes_pdq as hashes_pdq,
     hashes_planes as hashes_planes,
@@ -36,6 +43,9 @@ from maskmill._core import (
     setops_merge as setops_merge,
     setops_pairs as setops_pairs,
 )
+
+def rle_encode_changes(images: NDArray[Any]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """As rle_encode, but runs end wherever the byte changes, as pycocotools' do."""
 
 __version__: str
 architectures: str
