@@ -21,7 +21,7 @@ NAMES = ("cpp", "cuda", "numba")
 _INSTALL = {
     "cpp": "this maskmill was built without its C++ core; reinstall it without MASKMILL_PURE, on a machine with a C++ "
     "compiler or from a wheel",
-    "cuda": "computing on a GPU needs a maskmill that was built where there is a CUDA compiler (nvcc 12.0 or newer), "
+    "cuda": "computing on a GPU needs a maskmill that was built where there is a CUDA compiler (nvcc 12.8 or newer), "
     "an NVIDIA GPU with its driver, and CuPy (pip install 'maskmill[cuda]')",
     "numba": "numba is not installed; run: pip install 'maskmill[numba]'",
 }

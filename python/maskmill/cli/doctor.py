@@ -92,7 +92,7 @@ def _about_gpus() -> list[str]:
         module = importlib.import_module("maskmill._cuda")
     except ImportError as error:
         return [
-            f"cuda: not built ({error}); where nvcc (12.0 or newer) is on the PATH, installing from source builds it: "
+            f"cuda: not built ({error}); where nvcc (12.8 or newer) is on the PATH, installing from source builds it: "
             "pip install --force-reinstall --no-deps --no-binary maskmill maskmill"
         ]
     built, driver = module.runtime_version(), module.driver_version()
